@@ -1,0 +1,15 @@
+"""Strict flags for every test, and one compilation cache for all of them: compile time is test time."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+CACHE = Path(__file__).parent.parent / ".cache" / "jax"
+os.environ.setdefault("OPTLAB_CACHE", str(CACHE))  # commands that tests start share it
+
+import jax  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
