@@ -1,0 +1,3 @@
+from optlab.app.main import main
+
+main()

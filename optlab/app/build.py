@@ -1,0 +1,128 @@
+"""A plain configuration (dicts, lists, numbers, texts) to a problem and an optimizer.
+
+Knows no Hydra, so that a worker can do it from what a driver sends. A `_target_` is resolved only
+within an allow-list: a stranger's YAML runs no code.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optlab.app.bad_input import BadInput, unknown
+
+ALLOWED = (
+    "optlab.optimizers.", "optlab.surfaces.", "optlab.problems.", "optlab.workloads.", "optlab.probes.", "optax.",
+)  # fmt: skip
+
+#: Prefixes that the user adds on the command line (``allow=mypackage.``), never in a file.
+extra_allowed: list[str] = []
+
+
+def resolve(target: str) -> Callable[..., Any]:
+    """The function that a dotted path names. Raises BadInput outside the allow-list or where none is."""
+    if not target.startswith((*ALLOWED, *extra_allowed)):
+        raise BadInput(
+            f"_target_ '{target}' is not within {', '.join(ALLOWED)}; add a prefix with allow=PREFIX on the command line"
+        )
+    path = target.split(".")
+    for cut in range(len(path) - 1, 0, -1):
+        try:
+            found = importlib.import_module(".".join(path[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for name in path[cut:]:
+            found = getattr(found, name, None)
+        if callable(found):
+            return found
+    raise BadInput(f"_target_ '{target}' names no function")
+
+
+def complete(node: Mapping[str, Any], context: str) -> dict[str, Any]:
+    """The node with the defaults of its function's numeric and choice parameters filled in.
+
+    So a run's row holds its full configuration, and its id does not depend on whether a default was
+    typed. Raises BadInput for a key that the function does not take, naming the nearest.
+    """
+    parameters = taken(node, context)
+    for key, value in node.items():
+        if key != "_target_" and key not in parameters:
+            raise unknown(f"{context} parameter", key, parameters)
+        _check_kind(f"{context}.{key}", value, parameters.get(key))
+    defaults = {k: p.default for k, p in parameters.items() if isinstance(p.default, bool | int | float | str)}
+    return {**defaults, **node}
+
+
+def taken(node: Mapping[str, Any], context: str) -> dict[str, inspect.Parameter]:
+    """What a node's function takes; for a surface also what `problems.from_surface` does."""
+    if "_target_" not in node:
+        raise BadInput(f"{context} has no _target_")
+    function = resolve(node["_target_"])
+    parameters = dict(inspect.signature(function).parameters)
+    if _makes_surface(node["_target_"]):
+        from optlab.problems import from_surface
+
+        wrapper = dict(inspect.signature(from_surface).parameters)
+        wrapper.pop("surface")
+        parameters |= {k: p for k, p in wrapper.items() if k not in parameters}
+    return {k: p for k, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def _makes_surface(target: str) -> bool:
+    """Whether a function is declared to return a Surface."""
+    returned = inspect.signature(resolve(target)).return_annotation
+    return getattr(returned, "__name__", returned) == "Surface"
+
+
+def _check_kind(key: str, value: object, parameter: inspect.Parameter | None) -> None:
+    default = None if parameter is None else parameter.default
+    numeric = isinstance(default, int | float) and not isinstance(default, bool)
+    if key.endswith(".learning_rate"):
+        numeric = True
+        if isinstance(value, int | float) and not value >= 0:
+            raise BadInput(f"{key} must be a number of at least 0, not {value}")
+    if numeric and isinstance(value, str | bool | list) or isinstance(value, float) and value != value:
+        raise BadInput(f"{key} must be a number, not {value!r}")
+
+
+def make(node: object) -> Any:
+    """Calls the function of every `_target_` in a configuration, the inner ones first."""
+    if isinstance(node, Mapping):
+        made = {key: make(value) for key, value in node.items() if key != "_target_"}
+        return resolve(node["_target_"])(**made) if "_target_" in node else made
+    return node
+
+
+def make_problem(node: Mapping[str, Any]):
+    """A problem from its configuration; what a surface does not take itself goes to its wrapper."""
+    from optlab.problems import from_surface
+    from optlab.types import Problem, Surface
+
+    function = resolve(node["_target_"])
+    own = inspect.signature(function).parameters
+    if not _makes_surface(node["_target_"]):
+        problem = make(node)
+        if not isinstance(problem, Problem):
+            raise BadInput(f"_target_ '{node['_target_']}' makes no problem but a {type(problem).__name__}")
+        return problem
+    values = {key: make(value) for key, value in node.items() if key != "_target_"}
+    surface: Surface = function(**{k: v for k, v in values.items() if k in own})
+    return from_surface(surface, **{k: v for k, v in values.items() if k not in own})
+
+
+def make_surface(node: Mapping[str, Any]):
+    """The surface behind a problem's configuration, turned as the problem is; None for other problems."""
+    from optlab.problems import rotate
+
+    if not _makes_surface(node["_target_"]):
+        return None
+    function = resolve(node["_target_"])
+    own = inspect.signature(function).parameters
+    surface = function(**{key: make(value) for key, value in node.items() if key in own})
+    return surface if node.get("angle") is None else rotate(surface, node["angle"])
+
+
+def surface_leaves(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a problem's configuration changes the surface, and not how it is descended."""
+    own = inspect.signature(resolve(node["_target_"])).parameters
+    return {key: value for key, value in node.items() if key in own or key in ("_target_", "angle")}

@@ -1,0 +1,346 @@
+"""Groups of runs to tables: each group one program, in chunks, written in units.
+
+Groups are compiled and written in threads of their own, so that one compiles while another runs; the
+chunks of all of them share the cores.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optlab import table
+from optlab.app.bad_input import BadInput
+from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
+from optlab.app.plan import Group, patched, run_ids, run_leaves, split, subset
+from optlab.run import advance, recorded_steps, start
+from optlab.sweep import chunk_width, compiled, cores, first_rows, run_chunks
+from optlab.types import Problem, Status, Trace
+
+#: Runs that are written, and so committed, together.
+UNIT_RUNS = 16384
+UNIT_BYTES = 2**26
+
+#: Points along each side of the grid on which a two-dimensional surface is stored to be drawn.
+FIELD_POINTS = 201
+
+#: Surfaces stored for drawing in one study; a sweep over an angle may have thousands.
+MOST_FIELDS = 64
+
+STATUS_NAMES = np.array([status.name for status in Status])
+
+
+class Study(NamedTuple):
+    """Where results go and what to say while they do."""
+
+    folder: Path
+    name: str
+    environment_id: str
+    progress: Callable[[int], None]  #: called with the number of runs just finished
+
+
+class Outcome(NamedTuple):
+    statuses: Counter
+    skipped: int
+    errors: list[str]
+
+
+class _Ledger:
+    """What the threads of one sweep share: ids taken, fields stored, and a lock around them."""
+
+    def __init__(self, study: Study) -> None:
+        self.lock = threading.Lock()
+        self.taken = table.done(study.folder)
+        self.fields = {path.stem for path in (study.folder / "fields").glob("*.parquet")}
+
+    def claim(self, ids: Sequence[str]) -> np.ndarray:
+        """Which of these runs nobody has done or taken yet; they are taken now."""
+        with self.lock:
+            fresh = np.array([run_id not in self.taken for run_id in ids], bool)
+            fresh[fresh] = _first_of_each([i for i, new in zip(ids, fresh, strict=True) if new])
+            self.taken.update(ids)
+            return fresh
+
+
+def _first_of_each(ids: Sequence[str]) -> np.ndarray:
+    seen: set[str] = set()
+    return np.array([not (i in seen or seen.add(i)) for i in ids], bool)
+
+
+def execute(groups: Sequence[Group], study: Study) -> Outcome:
+    """Runs what is missing of the groups. Raises OSError where results cannot be written."""
+    for group in groups:
+        _check_problem(group)
+    ledger = _Ledger(study)
+    statuses: Counter = Counter()
+    skipped, errors = 0, []
+    with ThreadPoolExecutor(cores()) as chunks, ThreadPoolExecutor(min(2, cores())) as planners:
+        futures = [planners.submit(_run_group, group, study, ledger, chunks) for group in groups]
+        try:
+            for future in as_completed(futures):
+                outcome = future.result()
+                statuses += outcome.statuses
+                skipped += outcome.skipped
+                errors += outcome.errors
+        except BaseException:
+            # Ctrl-C, a full disk: units that are written stay, nothing new begins.
+            for future in futures:
+                future.cancel()
+            chunks.shutdown(cancel_futures=True)
+            raise
+    return Outcome(statuses, skipped, list(dict.fromkeys(errors)))
+
+
+def precision(config: Mapping[str, Any]):
+    """The context in which a group's arrays are made; it is part of the key of a compiled program."""
+    return jax.enable_x64(config["precision"] == "float64")
+
+
+def _check_problem(group: Group) -> None:
+    """A problem that cannot be made from its configuration is bad input, found before anything runs."""
+    config = patched(group.config, _first_values(group))
+    try:
+        with precision(config):
+            jax.eval_shape(lambda: make_problem(config["problem"]).init(jax.random.key(0)))
+    except BadInput:
+        raise
+    except Exception as error:
+        name = config["choices"]["problem"]
+        raise BadInput(f"the problem '{name}' cannot be made: {_sentence(error)}") from error
+
+
+def _sentence(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
+
+
+def _first_values(group: Group) -> dict[str, Any]:
+    return {key: column[0].tolist() for key, column in group.columns.items()}
+
+
+def builder(group: Group) -> Callable[[Mapping[str, Any]], tuple[Problem, optax.GradientTransformation]]:
+    """From the numbers of a run, traced or not, to its problem and optimizer."""
+
+    def build(values):
+        config = patched(group.config, values)
+        return make_problem(config["problem"]), make(config["optimizer"])
+
+    return build
+
+
+def _run_group(group: Group, study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
+    """What is missing of one group."""
+    ids = run_ids(group)
+    fresh = ledger.claim(ids)
+    skipped = int((~fresh).sum())
+    study.progress(skipped)
+    if not fresh.any():
+        return Outcome(Counter(), skipped, [])
+    if skipped:
+        group, ids = subset(group, fresh), [i for i, new in zip(ids, fresh, strict=True) if new]
+    outcome = _run_claimed(group, ids, study, ledger, pool)
+    return outcome._replace(skipped=skipped)
+
+
+def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
+    """Compiles a group and writes its runs unit by unit; an exception makes failed rows, not a lost sweep."""
+    statuses: Counter = Counter()
+    try:
+        with precision(group.config):
+            chunks, compile_seconds = _compile(group, pool)
+            for rows, trace, seconds in _units(chunks):
+                unit = subset(group, np.arange(group.size)[rows])
+                names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, compile_seconds)
+                statuses.update(names)
+                study.progress(len(names))
+        return Outcome(statuses, 0, [])
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        rigid = [] if statuses else _rigid_columns(group)
+        if rigid:
+            return _run_split(group, rigid, study, ledger, pool)
+        done = statuses.total()
+        left = subset(group, np.arange(done, group.size))
+        sentence = f"{type(error).__name__}: {_sentence(error)}"
+        _write_failed(left, ids[done:], sentence, study)
+        study.progress(left.size)
+        who = "{optimizer} on {problem}".format(**group.config["choices"])
+        return Outcome(statuses + Counter({"failed": left.size}), 0, [f"{who}: {sentence}"])
+
+
+def _run_split(group: Group, rigid: Sequence[str], study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
+    """A group for each value of the columns that its program cannot take as numbers."""
+    parts = [group]
+    for key in rigid:
+        parts = [piece for part in parts for piece in split(part, key)]
+    outcomes = [_run_claimed(part, run_ids(part), study, ledger, pool) for part in parts]
+    statuses = sum((outcome.statuses for outcome in outcomes), Counter())
+    return Outcome(statuses, 0, [error for outcome in outcomes for error in outcome.errors])
+
+
+def _rigid_columns(group: Group) -> list[str]:
+    """Columns on which Python branches or that set a shape, found by trying to trace each alone."""
+    if not _traces(group, []):
+        return []  # wrong for another reason
+    return [key for key in group.columns if not _traces(group, [key])]
+
+
+def _traces(group: Group, abstract: Sequence[str]) -> bool:
+    """Whether the first step can be traced with these columns abstract and the others as Python numbers."""
+    build = builder(group)
+    concrete = {key: value for key, value in _first_values(group).items() if key not in abstract}
+
+    def first_step(values):
+        problem, optimizer = build(values | concrete)
+        key = jax.random.key(0)
+        return advance(problem, optimizer, key, start(problem, optimizer, key))
+
+    try:
+        with precision(group.config):
+            jax.eval_shape(first_step, {key: jnp.asarray(group.columns[key][0]) for key in abstract})
+    except Exception:
+        return False
+    return True
+
+
+def _compile(group: Group, pool: ThreadPoolExecutor) -> tuple[Iterator, float]:
+    begun = perf_counter()
+    config = group.config
+    probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items()}
+    program = compiled(builder(group), probes=probes, gtol=config["gtol"], patience=config["patience"])
+    recorded = recorded_steps(config["steps"], config["record"])
+    width = chunk_width(group.size)
+    lengths = np.diff(recorded, prepend=0).astype(np.int32)
+
+    def lower(width):
+        return program.lower(*first_rows(group.columns, group.seeds, 0, width), lengths, ())
+
+    lowered = lower(width)
+    run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
+    if chunk_width(group.size, run_bytes=run_bytes) < width:
+        width = chunk_width(group.size, run_bytes=run_bytes)
+        lowered = lower(width)
+    call = lowered.compile()
+    seconds = perf_counter() - begun
+    return run_chunks(call, group.columns, group.seeds, recorded, (), width, pool), seconds
+
+
+def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:
+    """Chunks gathered to units: large enough that files stay few, small enough to lose little."""
+    gathered: list[Trace] = []
+    first, last, seconds, size = 0, 0, 0.0, 0
+    for rows, trace, spent in chunks:
+        gathered.append(trace)
+        last, seconds = rows.stop, seconds + spent
+        size += sum(column.nbytes for column in trace.values())
+        if last - first >= UNIT_RUNS or size >= UNIT_BYTES:
+            yield slice(first, last), _joined(gathered), seconds
+            gathered, first, seconds, size = [], last, 0.0, 0
+    if gathered:
+        yield slice(first, last), _joined(gathered), seconds
+
+
+def _joined(traces: Sequence[Trace]) -> Trace:
+    return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]} if len(traces) > 1 else traces[0]
+
+
+def run_columns(group: Group, ids: list[str], study: Study) -> dict[str, Any]:
+    """The columns of `runs` that are known before anything has run."""
+    config = group.config
+    columns: dict[str, Any] = {
+        "run_id": ids, "study": study.name, "problem": config["choices"]["problem"],
+        "optimizer": config["choices"]["optimizer"], "seed": group.seeds, "precision": config["precision"],
+        "environment_id": study.environment_id,
+    }  # fmt: skip
+    stated = run_leaves(config)
+    for key in stated:
+        if key in columns or key.split(".")[0] in ("probe", "choices") or key.endswith("_target_"):
+            continue
+        value = group.columns.get(key, stated[key])
+        columns["max_steps" if key == "steps" else key] = _cell(value)
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    """A point is one text, so that pandas can group by it: its numbers are in `curves` at step 0."""
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        distinct, place = np.unique(value.reshape(len(value), -1), axis=0, return_inverse=True)
+        texts = [json.dumps(row.tolist()) for row in distinct]
+        return [texts[i] for i in place.ravel().tolist()]
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> list[str]:
+    """Writes a unit's parts, `runs` last; returns the status of each run."""
+    size = len(ids)
+    names = STATUS_NAMES[trace["status"][:, -1]].tolist()
+    end = {name: trace[name][:, -1] for name in trace if not name.startswith("target_") and trace[name].ndim == 2}
+    columns = run_columns(group, ids, study) | end
+    columns |= {
+        "status": names, "steps": columns.pop("step"), "field_id": _write_fields(group, study, ledger),
+        "seconds": seconds / size, "compile_seconds": compile_seconds,
+    }  # fmt: skip
+    part = table.digest([ids[0], ids[-1], size])
+    table.write_part(study.folder, "curves", part, table.curves_rows(ids, trace))
+    targets = table.targets_rows(ids, trace)
+    if targets is not None:
+        table.write_part(study.folder, "targets", part, targets)
+    table.write_part(study.folder, "runs", part, table.runs_rows(columns, size))
+    return names
+
+
+def _write_failed(group: Group, ids: list[str], sentence: str, study: Study) -> None:
+    columns = run_columns(group, ids, study) | {"status": "failed", "error": sentence}
+    part = table.digest(["failed", ids[0], ids[-1], group.size])
+    table.write_part(study.folder, "runs", part, table.runs_rows(columns, group.size))
+
+
+def _write_fields(group: Group, study: Study, ledger: _Ledger) -> list[str | None] | str | None:
+    """Stores each two-dimensional surface of the unit once, on a grid, with its points; returns their ids."""
+    problem = group.config["problem"]
+    if make_surface(problem) is None:
+        return None
+    shape = surface_leaves(problem)
+    varying = {key: group.columns[f"problem.{key}"] for key in shape if f"problem.{key}" in group.columns}
+    if not varying:
+        return _field(shape, study, ledger)
+    rows = np.column_stack([column.reshape(group.size, -1) for column in varying.values()])
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    ids = []
+    for row in distinct:
+        first = int(np.flatnonzero((rows == row).all(axis=1))[0])
+        ids.append(_field(patched(shape, {k: c[first].tolist() for k, c in varying.items()}), study, ledger))
+    return [ids[i] for i in place.ravel().tolist()]
+
+
+def _field(node: Mapping[str, Any], study: Study, ledger: _Ledger) -> str | None:
+    field_id = table.digest(node)
+    with ledger.lock:
+        if field_id in ledger.fields or len(ledger.fields) >= MOST_FIELDS:
+            return field_id if field_id in ledger.fields else None
+        ledger.fields.add(field_id)
+    with jax.enable_x64(True):
+        surface = make_surface(node)
+        if np.shape(surface.start) != (2,):
+            return None
+        lower, upper = (np.asarray(side, float) for side in surface.domain)
+        sides = [np.linspace(lower[k], upper[k], FIELD_POINTS) for k in range(2)]
+        x = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
+        value = np.asarray(jax.jit(jax.vmap(surface.fn))(x))
+        points = [(p.kind, p.index, float(p.value), *map(float, np.asarray(p.x))) for p in surface.points]
+    rows = {"field_id": [field_id] * len(x), "x_0": x[:, 0], "x_1": x[:, 1], "value": value}
+    if points:
+        kind, index, height, x_0, x_1 = map(list, zip(*points, strict=True))
+        known = {"field_id": [field_id] * len(points), "kind": kind, "index": index, "value": height}
+        table.write_once(study.folder, "points", field_id, known | {"x_0": x_0, "x_1": x_1})
+    table.write_once(study.folder, "fields", field_id, rows)
+    return field_id

@@ -1,0 +1,146 @@
+"""The command `optlab`: an argument without ``=`` in first place is a verb, otherwise it is Hydra's."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from optlab.app.bad_input import BadInput, unknown
+from optlab.app.catalogue import conf_dir, groups, names
+
+USAGE = """optlab: benchmarks optimizers and shows loss surfaces
+
+  optlab problem=rosenbrock optimizer=adam steps=500       one run
+  optlab -m optimizer=sgd,adam problem=beale,himmelblau \\
+         'optimizer.learning_rate=tag(log,interval(1e-4,1))' seed='range(0,10)'
+                                                           a sweep: every combination, compiled together
+  optlab experiment=demo                                   a study that is written down
+
+  optlab list [GROUP]           what there is: optimizer, problem, experiment, probe
+  optlab show NAME              what it is: formula, source, parameters
+  optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
+
+Keys: optimizer, optimizer.<parameter>, problem, problem.<parameter> (dim, start, angle, noise, ...), steps,
+  seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true.
+Values of a sweep: 1,2,3   range(0,10)   interval(0,1)   tag(log,interval(1e-4,1)), with
+  sweep.points=N, sweep.sampling=grid|random|sobol, sweep.budget=N.
+Tables go to <results>/<name>/ (default results/study); read them with optlab.load(folder).
+Exit codes: 0 done, 1 some runs raised (they are rows too), 2 bad input, 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script; leaves through SystemExit."""
+    sys.exit(_guarded(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Runs a command; what the user can mend is one sentence, not a traceback."""
+    warnings.showwarning = _show_warning
+    try:
+        return _dispatch(arguments)
+    except BadInput as error:
+        return _say(str(error), 2)
+    except KeyboardInterrupt:
+        return _say("interrupted; what was finished is written, the same command goes on from there", 130)
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _say(f"cannot read or write{where}: {error.strerror or error}", 2)
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"optlab: {sentence}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if arguments[0] == "--version":
+        from optlab import __version__
+
+        print(__version__)
+        return 0
+    first = arguments[0]
+    if "=" not in first and not first.startswith(("-", "+", "~")):
+        from optlab.app.verbs import VERBS
+
+        if first not in VERBS:
+            raise unknown("command", first, VERBS)
+        return VERBS[first](arguments[1:])
+    return _hydra(arguments)
+
+
+def _hydra(arguments: list[str]) -> int:
+    """Hands over to Hydra, with its errors as exceptions and without its folders."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    raised: list[BaseException] = []
+
+    def task(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from optlab.app.study import single
+
+        try:
+            single(config, dict(HydraConfig.get().runtime.choices))
+        except BaseException as error:
+            # Hydra would announce it in its own words before handing it on.
+            raised.append(error)
+
+    task.folds = True  # type: ignore[attr-defined]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["optlab", *(_checked(argument) for argument in _allowing(arguments))]
+    try:
+        hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
+        if raised:
+            raise raised[0]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(_one_sentence(error)) from error
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2 * bool(stop.code)
+    return 0
+
+
+def _allowing(arguments: list[str]) -> list[str]:
+    """Takes ``allow=PREFIX,...`` out: only whoever types the command may widen what configs can name."""
+    from optlab.app.build import extra_allowed
+
+    for argument in arguments:
+        if argument.startswith("allow="):
+            extra_allowed.extend(argument.removeprefix("allow=").split(","))
+    return [argument for argument in arguments if not argument.startswith("allow=")]
+
+
+def _checked(argument: str) -> str:
+    """Offers the nearest names for a choice that does not exist; lets parameters be set that no file states."""
+    key, _, value = argument.partition("=")
+    if argument.startswith(("-", "+", "~")) or not _:
+        return argument
+    if key.startswith(("optimizer.", "problem.")):
+        return f"++{argument}"
+    if key in groups():
+        for name in value.split(","):
+            if name.replace("_", "").isalnum() and name not in ("null", *names(key)):
+                raise unknown(key, name, names(key))
+    return argument
+
+
+def _one_sentence(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""A sweep as few groups of many runs: what changes the program splits, numbers are columns.
+
+A job is never an object here. 100,000 runs are one composed configuration and a column for each
+number that varies.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optlab.app.axes import Axis, product
+from optlab.app.bad_input import BadInput, unknown
+from optlab.app.build import complete, taken
+
+#: Part of every run's id: raised when the same configuration gives other numbers than before.
+RESULT_VERSION = 1
+
+#: Keys of the configuration that say how or where to run, not what.
+NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "experiment", "hydra")
+
+#: Keys that shape the program itself.
+STRUCTURAL = ("steps", "record", "precision", "gtol", "patience", "probe")
+
+
+class Group(NamedTuple):
+    """Runs that share a program."""
+
+    config: dict[str, Any]  #: the full configuration, with any run's numbers
+    columns: dict[str, np.ndarray]  #: dotted key -> `[R, ...]`: the numbers that vary, or may be varied
+    seeds: np.ndarray  #: `[R]`
+
+    @property
+    def size(self) -> int:
+        return len(self.seeds)
+
+
+def set_path(config: dict[str, Any], path: str, value: object) -> None:
+    """Sets a dotted key."""
+    *folders, last = path.split(".")
+    for name in folders:
+        config = config.setdefault(name, {})
+        if not isinstance(config, dict):
+            raise BadInput(f"{path} cannot be set: {name} holds a value, no further keys")
+    config[last] = value
+
+
+def patched(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration with some dotted keys set."""
+    copy = deepcopy(dict(config))
+    for path, value in values.items():
+        set_path(copy, path, value)
+    return copy
+
+
+def leaves(node: object, path: str = "") -> dict[str, Any]:
+    """The leaves of a configuration by dotted key; a list is a leaf, and what is null is none."""
+    if isinstance(node, Mapping):
+        found: dict[str, Any] = {}
+        for key, value in node.items():
+            found |= leaves(value, f"{path}.{key}" if path else str(key))
+        return found
+    return {} if node is None else {path: node}
+
+
+def run_leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves that make a run what it is."""
+    return leaves({key: value for key, value in config.items() if key not in NOT_OF_A_RUN})
+
+
+def groups(structures: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> tuple[list[Group], list[str]]:
+    """Splits a sweep into groups.
+
+    Args:
+      structures: one configuration (optimizer, problem and the rest) for each combination of choices.
+      axes: what varies beside the choices, and what is merely set, by dotted key.
+
+    Returns:
+      The groups, and a note for each key that an optimizer or problem does not have.
+    """
+    found, notes = [], []
+    _refuse_homeless(structures, axes)
+    for structure in structures:
+        mine = []
+        for axis in axes:
+            keys = [key for key in axis.key if _has(structure, key)]
+            if keys != list(axis.key):
+                for key in set(axis.key) - set(keys):
+                    root = key.split(".")[0]
+                    notes.append(f"{root} {structure['choices'][root]} has no {key.partition('.')[2]}: left out for it")
+            if keys:
+                places = [axis.key.index(key) for key in keys]
+                values = list(dict.fromkeys(_hashable(tuple(row[p] for p in places)) for row in axis.values))
+                mine.append(Axis(tuple(keys), [tuple(map(_listed, row)) for row in values]))
+        found += _groups_of(structure, mine)
+    return found, list(dict.fromkeys(notes))
+
+
+def _hashable(row: tuple) -> tuple:
+    return tuple(tuple(item) if isinstance(item, list) else item for item in row)
+
+
+def _listed(item: object) -> object:
+    return list(item) if isinstance(item, tuple) else item
+
+
+def _has(structure: Mapping[str, Any], key: str) -> bool:
+    root, _, rest = key.partition(".")
+    if root not in ("optimizer", "problem"):
+        return True
+    return rest.split(".")[0] in taken(structure[root], root)
+
+
+def _refuse_homeless(structures: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
+    """An axis that nothing in the sweep has is a typing error."""
+    for key in (key for axis in axes for key in axis.key):
+        root, _, rest = key.partition(".")
+        if not any(_has(structure, key) for structure in structures):
+            known = {name for structure in structures for name in taken(structure[root], root)}
+            raise unknown(f"{root} parameter", rest, known)
+
+
+def _groups_of(structure: dict[str, Any], axes: Sequence[Axis]) -> list[Group]:
+    """The groups of one combination of choices: a product over what cannot be a column."""
+    shaping = [axis for axis in axes if not _numeric(axis)]
+    numeric = [axis for axis in axes if _numeric(axis)]
+    found = []
+    for choice in product(shaping):
+        config = patched(structure, choice)
+        config = patched(config, {key: axis.values[0][k] for axis in numeric for k, key in enumerate(axis.key)})
+        explicit = _explicit_numbers(config)
+        for root in ("optimizer", "problem"):
+            config[root] = complete(config[root], root)
+        columns = _columns(config, numeric, explicit)
+        seeds = columns.pop("seed")
+        found.append(check(Group(config, columns, seeds)))
+    return found
+
+
+def _numeric(axis: Axis) -> bool:
+    if any(key in STRUCTURAL for key in axis.key):
+        return False
+    return all(_is_number(item) or _is_point(item) for row in axis.values for item in row)
+
+
+def _is_number(item: object) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool)
+
+
+def _is_point(item: object) -> bool:
+    return isinstance(item, list) and bool(item) and all(map(_is_number, item))
+
+
+def _explicit_numbers(config: Mapping[str, Any]) -> list[str]:
+    """Real numbers that a file or the user states: columns too, so that another value needs no new program."""
+    stated = leaves({root: config[root] for root in ("optimizer", "problem")})
+    return [key for key, value in stated.items() if isinstance(value, float) or _is_point(value)]
+
+
+def _columns(config: Mapping[str, Any], axes: Sequence[Axis], explicit: Sequence[str]) -> dict[str, np.ndarray]:
+    sizes = [len(axis.values) for axis in axes]
+    total = int(np.prod(sizes, dtype=np.int64))
+    columns: dict[str, np.ndarray] = {}
+    places = np.indices(sizes).reshape(len(sizes), -1) if sizes else np.zeros((0, 1), int)
+    for axis, place in zip(axes, places, strict=True):
+        for k, key in enumerate(axis.key):
+            values = [row[k] for row in axis.values]
+            if len({len(v) if isinstance(v, list) else 0 for v in values}) > 1:
+                raise BadInput(f"the values of {key} must all have the same number of entries")
+            columns[key] = _as_kind(config, key, np.array(values))[place]
+    known = leaves(config)
+    for key in explicit:
+        if key not in columns:
+            columns[key] = np.broadcast_to(np.array(known[key]), (total, *np.shape(known[key])))
+    columns.setdefault("seed", np.full(total, config["seed"]))
+    return columns
+
+
+def _as_kind(config: Mapping[str, Any], key: str, values: np.ndarray) -> np.ndarray:
+    """Whole numbers typed for a real parameter are real; `complete` has decided the kind for the first."""
+    root, _, rest = key.partition(".")
+    node = config.get(root)
+    if isinstance(node, Mapping) and "_target_" in node:
+        parameter = taken(node, root).get(rest)
+        if parameter is not None and isinstance(parameter.default, int) and not isinstance(parameter.default, bool):
+            return values
+        return values.astype(float)
+    return values
+
+
+def check(group: Group) -> Group:
+    """Refuses numbers that no run can take, before anything runs."""
+    config = group.config
+    for key in ("steps",):
+        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
+            raise BadInput(f"{key} must be a whole number of at least 1, not {config[key]!r}")
+    if config["precision"] not in ("float32", "float64"):
+        raise BadInput(f"precision must be float32 or float64, not {config['precision']!r}")
+    if group.seeds.dtype.kind not in "iu" or group.seeds.min(initial=0) < 0:
+        raise BadInput("seed must be a whole number of at least 0")
+    for key, values in group.columns.items():
+        if not np.isfinite(values).all():
+            raise BadInput(f"{key} must be a finite number, not {values[~np.isfinite(values)].flat[0]}")
+        if key == "optimizer.learning_rate" and values.min() < 0:
+            raise BadInput(f"{key} must be a number of at least 0, not {values.min():g}")
+    return group
+
+
+def subset(group: Group, keep: np.ndarray) -> Group:
+    """The group with only some of its runs: a mask, or places."""
+    return Group(group.config, {key: v[keep] for key, v in group.columns.items()}, group.seeds[keep])
+
+
+def split(group: Group, key: str) -> list[Group]:
+    """One group for each value of a column that the program cannot take as a number."""
+    values = group.columns[key]
+    found = []
+    for value in dict.fromkeys(map(tuple, values) if values.ndim > 1 else values.tolist()):
+        keep = (values == value).all(axis=1) if values.ndim > 1 else values == value
+        part = subset(group, keep)
+        item = list(map(float, value)) if isinstance(value, tuple) else value
+        columns = {name: column for name, column in part.columns.items() if name != key}
+        found.append(Group(patched(part.config, {key: item}), columns, part.seeds))
+    return found
+
+
+def run_ids(group: Group) -> list[str]:
+    """A hash of each run's resolved configuration: the same whatever sweep the run is part of.
+
+    The text that is hashed is the sorted list of ``key=value``, with every number written as a real
+    one. All that is the same for the whole group is put together once.
+    """
+    varying = dict(group.columns) | {"seed": group.seeds}
+    fixed = run_leaves(group.config)
+    pieces: list[Any] = [f"version={RESULT_VERSION}"]
+    texts = []
+    for key in sorted(fixed | varying):
+        pieces[-1] += f"\n{key}="
+        if key in varying:
+            texts.append(_texts(varying[key]))
+            pieces.append("")
+        else:
+            pieces[-1] += _text(fixed[key])
+    template = "%s".join(piece.replace("%", "%%") for piece in pieces)
+    digest = hashlib.blake2b
+    return [digest((template % row).encode(), digest_size=10).hexdigest() for row in zip(*texts, strict=True)]
+
+
+def _texts(column: np.ndarray) -> list[str]:
+    """Each entry of a column as text; an axis repeats its values, so each is written once."""
+    if column.ndim > 1:
+        entries = column.reshape(len(column), -1)
+        distinct, place = np.unique(entries, axis=0, return_inverse=True)
+        words = [_text(row.tolist()) for row in distinct]
+    else:
+        distinct, place = np.unique(column, return_inverse=True)
+        words = [_text(value) for value in distinct.tolist()]
+    return [words[i] for i in place.ravel().tolist()]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(float(value))
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,74 @@
+"""The same step as `run`, until it has converged: one while loop, for library users."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from optlab.run import PATIENCE, advance, start
+from optlab.types import Array, Problem, PyTree, Status, full_batch
+
+
+class Minimum(NamedTuple):
+    """Where a minimization ended."""
+
+    x: PyTree  #: the parameters
+    value: Array  #: the function there: `[]`
+    grad_norm: Array  #: infinity norm of its gradient: `[]`
+    status: Array  #: an `optlab.Status`, e.g. ``optlab.Status.converged``
+    steps: Array
+    n_value: Array
+    n_grad: Array
+    n_hvp: Array
+
+
+def minimize(
+    fun: Callable[..., Array],
+    x0: PyTree,
+    optimizer: optax.GradientTransformation,
+    *,
+    args: tuple = (),
+    max_steps: int = 1000,
+    gtol: float = 1e-6,
+    residual: Callable[..., Array] | None = None,
+) -> Minimum:
+    """Minimizes ``fun(x, *args)`` from `x0`, until no entry of the gradient exceeds `gtol`.
+
+    Works under ``jit`` and ``vmap``; under ``vmap`` each lane ends on its own and keeps what it had.
+
+    Args:
+      fun: (x, *args) -> `[]`.
+      x0: any pytree of floating arrays.
+      optimizer: any optax transform.
+      args: further arguments, not differentiated.
+      max_steps: the budget, at least 1.
+      gtol: infinity norm of the gradient at which to stop.
+      residual: (x, *args) -> `[r]` with ``fun = 0.5 |residual|^2``, for least-squares methods.
+
+    Returns:
+      A `Minimum`. Its status is ``converged``, ``max_steps``, ``stalled`` or ``diverged``.
+    """
+    if isinstance(max_steps, int) and max_steps < 1:
+        raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+    problem = Problem(
+        init=lambda key: x0,
+        batch=full_batch,
+        loss=lambda x, data: fun(x, *data),
+        measure=lambda x, data: {},
+        residual=None if residual is None else lambda x, data: residual(x, *data),
+        data=args,
+    )
+    key = jax.random.key(0)  # nothing is random here
+
+    def unfinished(state):
+        return (state.status == Status.running) & (state.step < max_steps)
+
+    def body(state):
+        return advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
+
+    state = lax.while_loop(unfinished, body, start(problem, optimizer, key, gtol=gtol))
+    status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
+    return Minimum(state.params, state.value, state.grad_norm, status, state.step, *state.counts)

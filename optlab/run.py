@@ -1,0 +1,350 @@
+"""One optimizer on one problem: `start`, then `advance` step by step, and `observe` now and then.
+
+`run` strings them together under one scan; `minimize` and `sweep` drive the same three functions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from optlab import probes as asking
+from optlab.optimizers.counts import Counts
+from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, full_batch
+
+#: The target ladder: 51 gaps from 1e2 to 1e-8, five in each decade (COCO).
+TARGETS = 10.0 ** (2 - 0.2 * np.arange(51))
+
+#: The gradient's infinity norm at which a run counts as converged.
+GTOL = 1e-8
+
+#: A run has diverged beyond this many times max(1, |f(x0)|).
+BOUND = 1e10
+
+#: A run has stalled after so many steps in a row that moved no parameter by more than its rounding error.
+#: It is longer than the pauses that are part of a method (warm-up from zero, gradient accumulation).
+PATIENCE = 100
+
+
+class State(NamedTuple):
+    """All that a run carries from step to step."""
+
+    params: PyTree
+    opt_state: PyTree
+    value: Array  #: loss at `params` on the coming step's batch: `[]`
+    grad: PyTree  #: its gradient
+    grad_norm: Array  #: infinity norm of `grad`: `[]`
+    best: Array  #: least noise-free loss so far: `[]`
+    limit: Array  #: |loss| beyond which the run has diverged: `[]`
+    step: Array
+    counts: Counts  #: evaluations made so far, those at `params` included
+    still: Array  #: steps in a row that moved nothing
+    status: Array  #: a `Status`; the run is frozen unless it is `running`
+    missed: Counts | Array | None  #: what was spent before each rung of the ladder was reached: `[51]`
+
+
+def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.ndarray:
+    """The steps to record, ascending, the first (0) and the last among them: `[T]`.
+
+    `record` is ``"log"`` (eight in each decade), ``"all"``, ``"last"``, a number (each so many
+    steps) or the steps themselves. Raises ValueError for anything else.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+    if record == "log":
+        chosen = np.round(10 ** (np.arange(8 * np.log10(steps) + 1) / 8))
+    elif record == "all":
+        chosen = np.arange(steps + 1)
+    elif record == "last":
+        chosen = np.array([steps])
+    elif isinstance(record, int) and record > 0:
+        chosen = np.arange(0, steps + 1, record)
+    elif not isinstance(record, str | int):
+        chosen = np.asarray(record)
+    else:
+        raise ValueError(f"record must be log, all, last, a positive number or a list of steps, not {record!r}")
+    chosen = chosen[(chosen >= 0) & (chosen <= steps)]
+    return np.unique(np.concatenate([[0], chosen, [steps]])).astype(np.int32)
+
+
+def infinity_norm(tree: PyTree) -> Array:
+    """The largest absolute entry, NaN if any entry is: `[]`."""
+    leaves = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(tree)]
+    return jnp.max(jnp.stack(leaves)) if len(leaves) > 1 else leaves[0]
+
+
+def _batch(problem: Problem, key: Array, step: Array) -> PyTree:
+    return problem.batch(problem.data, key if problem.batch is full_batch else jax.random.fold_in(key, step))
+
+
+def _spent(opt_state: PyTree) -> Counts | None:
+    """The evaluations that the optimizer has made by itself, from the `Counts` nodes in its state."""
+    nodes = [n for n in _nodes(opt_state) if isinstance(n, Counts)]
+    return jax.tree.map(lambda *parts: sum(parts), *nodes) if nodes else None
+
+
+def _nodes(tree: PyTree) -> list:
+    """The named tuples of an optimizer's state that know about evaluations."""
+    known = (Counts, optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)
+    leaves = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, known))
+    return [node for node in leaves if isinstance(node, known)]
+
+
+def _spent_in_optax(opt_state: PyTree) -> Counts | None:
+    """What optax's line searches spent in the last step; their state does not add it up.
+
+    Each trial of the zoom search costs a value and a gradient, each one of backtracking a value.
+    """
+    total = None
+    for node in _nodes(opt_state):
+        if isinstance(node, Counts):
+            continue
+        trials = jnp.asarray(node.info.num_linesearch_steps, jnp.int32)
+        zoom = isinstance(node, optax.ScaleByZoomLinesearchState)
+        stored = 1 if not zoom and node.grad is not None else 0
+        here = Counts(trials, trials if zoom else jnp.full_like(trials, stored), jnp.zeros_like(trials))
+        total = here if total is None else jax.tree.map(jnp.add, total, here)
+    return total
+
+
+def _known(problem: Problem, opt_state: PyTree) -> tuple[Array, PyTree] | None:
+    """Value and gradient at the new parameters, where the optimizer's line search has them already.
+
+    On another batch they would be those of another function.
+    """
+    if problem.batch is not full_batch:
+        return None
+    for node in _nodes(opt_state):
+        if getattr(node, "grad", None) is not None:
+            return node.value, node.grad
+    return None
+
+
+def _evaluate(problem: Problem, params: PyTree, key: Array, step: Array) -> tuple[Array, PyTree]:
+    return jax.value_and_grad(problem.loss)(params, _batch(problem, key, step))
+
+
+def _noise_free(problem: Problem, params: PyTree, value: Array) -> Array:
+    """The loss to judge a step by: free of noise where that costs one closed form, else the batch's."""
+    if problem.batch is full_batch or problem.minimum is None:
+        return value
+    return problem.measure(params, problem.data)["value"].astype(value.dtype)
+
+
+def _judge(state: State, gtol: float, patience: int) -> Array:
+    """The status of a state, decided here and nowhere else."""
+    finite = (jnp.abs(state.value) <= state.limit) & jnp.isfinite(state.grad_norm)
+    status = jnp.where(state.still >= patience, Status.stalled, Status.running)
+    status = jnp.where(state.grad_norm <= gtol, Status.converged, status)
+    return jnp.where(finite, status, Status.diverged).astype(jnp.int32)
+
+
+def start(problem: Problem, optimizer: optax.GradientTransformation, key: Array, *, gtol: float = GTOL) -> State:
+    """The state before the first step: fresh parameters, evaluated once."""
+    init_key, batch_key = jax.random.split(key)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), problem.init(init_key))
+    opt_state = optimizer.init(params)
+    zero = jnp.asarray(0, jnp.int32)
+    value, grad = _evaluate(problem, params, batch_key, zero)
+    best = _noise_free(problem, params, value)
+    counts = Counts(zero + 1, zero + 1, zero)
+    missed = None
+    if problem.minimum is not None:
+        unmet = (best - problem.minimum > TARGETS.astype(best.dtype)).astype(jnp.int32)
+        many = _spent(opt_state) is not None or _spent_in_optax(opt_state) is not None
+        missed = (unmet, jax.tree.map(lambda n: jnp.full_like(unmet, 1) * n, counts)) if many else (unmet, None)
+    state = State(
+        params, opt_state, value, grad, infinity_norm(grad), best,
+        BOUND * jnp.maximum(1, jnp.abs(value)), zero, counts, zero, zero, missed,
+    )  # fmt: skip
+    return state._replace(status=_judge(state, gtol, PATIENCE))
+
+
+def advance(
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    state: State,
+    *,
+    gtol: float = GTOL,
+    patience: int = PATIENCE,
+) -> State:
+    """One update and the evaluation at the new parameters. A state that has ended stays as it is."""
+    _, batch_key = jax.random.split(key)
+    live = state.status == Status.running
+    updates, opt_state, spent = _update(problem, optimizer, batch_key, state)
+    updates = jax.tree.map(lambda u: jnp.where(live, u, jnp.zeros_like(u)), updates)
+    params = optax.apply_updates(state.params, updates)
+    known = _known(problem, opt_state)
+    if known is None:
+        value, grad = _evaluate(problem, params, batch_key, state.step + 1)
+        spent = Counts(spent.n_value + 1, spent.n_grad + 1, spent.n_hvp)
+    else:
+        value, grad = jax.tree.map(lambda new, old: jnp.where(live, new, old), known, (state.value, state.grad))
+    judged = _noise_free(problem, params, value)
+    one = live.astype(jnp.int32)
+    new = state._replace(
+        params=params,
+        opt_state=opt_state,
+        value=value.astype(state.value.dtype),
+        grad=grad,
+        grad_norm=infinity_norm(grad),
+        best=jnp.where(judged < state.best, judged, state.best),
+        step=state.step + one,
+        counts=jax.tree.map(lambda total, here: total + one * here, state.counts, spent),
+        still=jnp.where(_motionless(state.params, updates), state.still + one, 0),
+    )
+    new = new._replace(missed=_missed(problem, state, new))
+    return new._replace(status=jnp.where(live, _judge(new, gtol, patience), state.status))
+
+
+def _update(problem, optimizer, key, state):
+    """The optimizer's proposal, its next state, and the evaluations that it made by itself."""
+    batch = _batch(problem, key, state.step)
+
+    def value_fn(params, residual_fn=None):
+        # optax's zoom search hands every extra argument on to `value_fn` and raises on those that it
+        # does not take.
+        del residual_fn
+        return problem.loss(params, batch)
+
+    extra = {"value": state.value, "grad": state.grad, "value_fn": value_fn}
+    if problem.residual is not None:
+        residual = problem.residual
+        extra["residual_fn"] = lambda params: residual(params, batch)
+    optimizer = optax.with_extra_args_support(optimizer)
+    updates, opt_state = optimizer.update(state.grad, state.opt_state, state.params, **extra)
+    # Some of optax's states change their dtype in the first update under float64.
+    opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), opt_state, state.opt_state)
+    zero = jnp.asarray(0, jnp.int32)
+    spent = Counts(zero, zero, zero)
+    if (own := _spent(opt_state)) is not None:
+        spent = jax.tree.map(lambda now, old: (now - old).astype(jnp.int32), own, _spent(state.opt_state))
+    if (optax_own := _spent_in_optax(opt_state)) is not None:
+        spent = jax.tree.map(jnp.add, spent, optax_own)
+    return updates, opt_state, spent
+
+
+def _motionless(params: PyTree, updates: PyTree) -> Array:
+    """Whether no parameter moves by more than its own rounding error: `[]`."""
+
+    def still(p, u):
+        return jnp.all(jnp.abs(u) <= 2 * jnp.finfo(p.dtype).eps * jnp.abs(p))
+
+    return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(still, params, updates))))
+
+
+def _missed(problem: Problem, old: State, new: State):
+    """Counts on each rung of the ladder what was spent before it was reached.
+
+    The steps at which a rung was still above are as many as the number of the step that reached
+    it, so that one comparison a rung and step keeps the exact step without storing the path.
+    """
+    if old.missed is None:
+        return None
+    steps, counts = old.missed
+    unmet = (new.best - problem.minimum > TARGETS.astype(new.best.dtype)).astype(jnp.int32)
+    steps = steps + unmet
+    if counts is not None:
+        before = old.best - problem.minimum > TARGETS.astype(new.best.dtype)
+        counts = jax.tree.map(
+            lambda total, now, then: total + before * (now - then), counts, new.counts, old.counts
+        )
+    return steps, counts
+
+
+def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tuple[State, dict[str, Array]]:
+    """One row of the trace; the measured loss counts for `best_value` too."""
+    measured = dict(problem.measure(state.params, problem.data))
+    noise_free = measured.pop("value")
+    value = state.value if problem.batch is full_batch else noise_free
+    best = state.best
+    if problem.batch is not full_batch and problem.minimum is None:
+        # The loss of a batch is no record; only what was measured is.
+        best = jnp.where((state.step == 0) | (value < best), value, best).astype(best.dtype)
+        state = state._replace(best=best)
+    row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
+    if problem.minimum is not None:
+        row["gap"] = best - problem.minimum
+    row |= {"grad_norm": state.grad_norm, "status": state.status} | measured
+    return state, row | {name: probe(problem, state.params) for name, probe in probes.items()}
+
+
+def proceed(problem, optimizer, key, state, lengths, *, probes, gtol=GTOL, patience=PATIENCE):
+    """From one recorded step to the next: a row after each of `lengths: [T]` steps -> state, rows `[T, ...]`."""
+
+    def segment(state, length):
+        def body(_, state):
+            return advance(problem, optimizer, key, state, gtol=gtol, patience=patience)
+
+        return observe(problem, lax.fori_loop(0, length, body, state), probes)
+
+    return lax.scan(segment, state, lengths)
+
+
+def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
+    """The trace: the last row tells how the run ended; when each rung of the ladder was reached (-1: never)."""
+    status = jnp.where(state.status == Status.running, Status.max_steps, state.status)
+    trace = rows | {"status": rows["status"].at[-1].set(status.astype(jnp.int32))}
+    if state.missed is None:
+        return trace
+    steps, counts = state.missed
+    reached = state.best - problem.minimum <= TARGETS.astype(state.best.dtype)
+    if counts is None:
+        # Without evaluations of its own an optimizer is given one value and one gradient a step.
+        counts = Counts(steps + 1, steps + 1, jnp.zeros_like(steps))
+    missed = {"step": steps} | counts._asdict()
+    return trace | {f"target_{name}": jnp.where(reached, n, -1) for name, n in missed.items()}
+
+
+def traverse(problem, optimizer, key, lengths, *, probes, gtol=GTOL, patience=PATIENCE) -> Trace:
+    """`run` with the lengths between recorded steps as an array: its values may be traced, its size not."""
+    state = start(problem, optimizer, key, gtol=gtol)
+    state, rows = proceed(problem, optimizer, key, state, lengths, probes=probes, gtol=gtol, patience=patience)
+    return finish(problem, state, rows)
+
+
+def run(
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    *,
+    steps: int,
+    record: str | int | Sequence[int] = "log",
+    probes: Mapping[str, Probe] | None = None,
+    gtol: float = GTOL,
+    patience: int = PATIENCE,
+) -> Trace:
+    """Runs an optimizer for a budget of steps and records what happened; a pure function.
+
+    Each step offers the optimizer ``value, grad, value_fn`` (and ``residual_fn`` where the problem
+    has residuals). Row t holds the parameters after step t: loss, gradient and counts include the
+    evaluation made there, so that a plain method has ``n_grad = step + 1``.
+
+    Args:
+      problem: what to descend.
+      optimizer: any optax transform.
+      key: decides initialization and batches.
+      steps: the budget, the same for all.
+      record: which steps to record, see `recorded_steps`.
+      probes: further columns; by default ``x``, the parameters as a vector.
+      gtol: infinity norm of the gradient at which the run has converged.
+      patience: steps without motion after which it has stalled.
+
+    Returns:
+      {name: `[T, ...]`}: ``step, n_value, n_grad, n_hvp, value, best_value, gap`` (best value less the
+      minimum, where that is known)``, grad_norm`` (infinity norm)``, status`` (a `Status`), the problem's
+      measures and the probes. A run that ended early repeats its last row. Where the minimum is known,
+      also ``target_step, target_n_value, target_n_grad, target_n_hvp: [51]``: when each gap of
+      `TARGETS` was first reached, -1 if never.
+
+    Raises:
+      ValueError: for steps below 1, or a `record` that is none.
+    """
+    lengths = jnp.asarray(np.diff(recorded_steps(steps, record), prepend=0))
+    probes = {"x": asking.position} if probes is None else probes
+    return traverse(problem, optimizer, key, lengths, probes=probes, gtol=gtol, patience=patience)

@@ -1,0 +1,81 @@
+"""Every file in conf/optimizer is an optimizer that builds from traced numbers and goes downhill."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+from omegaconf import OmegaConf
+
+CATALOGUE = sorted(Path(__file__).parent.parent.glob("conf/optimizer/*.yaml"))
+each = pytest.mark.parametrize("path", CATALOGUE, ids=lambda path: path.stem)
+
+
+def read(path):
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    return locate(config.pop("_target_")), config
+
+
+def locate(target):
+    module, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def build(node):
+    """What a configuration stands for, nested targets included."""
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: build(value) for key, value in node.items() if key != "_target_"}
+    return locate(node["_target_"])(**arguments) if "_target_" in node else arguments
+
+
+@each
+def test_target_takes_the_keys_of_the_file_and_the_file_repeats_no_default(path):
+    make, config = read(path)
+    inspect.signature(make).bind(**config)
+    parameters = inspect.signature(make).parameters
+    for key in config.keys() - {"learning_rate"}:
+        assert config[key] != parameters[key].default
+
+
+@each
+def test_it_goes_downhill_in_a_bowl_in_both_precisions_with_a_traced_rate(path):
+    make, config = read(path)
+    start = {"w": jnp.array([[1.0, -0.5], [0.8, 1.2]]), "b": jnp.array([-1.0, 0.7])}
+
+    def residual(params):
+        flat, _ = ravel_pytree(params)
+        return jnp.sqrt(jnp.linspace(1.0, 2.0, flat.size, dtype=flat.dtype)) * flat
+
+    def value(params):
+        return 0.5 * jnp.sum(residual(params) ** 2)
+
+    def end(rate, dtype):
+        number = {"learning_rate": rate.astype(dtype)} if "learning_rate" in config else {}
+        optimizer = optax.with_extra_args_support(make(**{**build(config), **number}))
+
+        def step(carry, _):
+            params, state = carry
+            f, grad = jax.value_and_grad(value)(params)
+            updates, state = optimizer.update(
+                grad, state, params, value=f, grad=grad, value_fn=value, residual_fn=residual
+            )
+            return (optax.apply_updates(params, updates), state), None
+
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), start)
+        (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=200)
+        return params
+
+    precisions = (jnp.float32, jnp.float64)
+    both = jax.jit(jax.vmap(lambda rate: [end(rate, dtype) for dtype in precisions]))
+    usual = config.get("learning_rate", 1.0)
+    for params, dtype in zip(both(jnp.array([0.3, 1.0]) * usual), precisions, strict=True):
+        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(params))
+        values = jax.vmap(value)(params)
+        assert np.isfinite(values).all()
+        assert (values < value(start)).all()
