@@ -42,6 +42,11 @@ def groups() -> list[str]:
     return sorted(path.name for path in conf_dir().iterdir() if path.is_dir())
 
 
+def top_level_keys() -> list[str]:
+    """The keys of a configuration that are no group."""
+    return [key for key in yaml.safe_load((conf_dir() / "config.yaml").read_text()) if key != "defaults"]
+
+
 def entry(group: str, name: str) -> Entry:
     """One entry; raises BadInput with the nearest names where there is none."""
     path = conf_dir() / group / f"{name}.yaml"

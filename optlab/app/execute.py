@@ -79,7 +79,7 @@ def _first_of_each(ids: Sequence[str]) -> np.ndarray:
 def execute(groups: Sequence[Group], study: Study) -> Outcome:
     """Runs what is missing of the groups. Raises OSError where results cannot be written."""
     for group in groups:
-        _check_problem(group)
+        _check_input(group)
     ledger = _Ledger(study)
     statuses: Counter = Counter()
     skipped, errors = 0, []
@@ -105,9 +105,13 @@ def precision(config: Mapping[str, Any]):
     return jax.enable_x64(config["precision"] == "float64")
 
 
-def _check_problem(group: Group) -> None:
-    """A problem that cannot be made from its configuration is bad input, found before anything runs."""
+def _check_input(group: Group) -> None:
+    """A record that is none, a problem that cannot be made: bad input, found before anything runs."""
     config = patched(group.config, _first_values(group))
+    try:
+        recorded_steps(config["steps"], config["record"])
+    except ValueError as error:
+        raise BadInput(str(error)) from None
     try:
         with precision(config):
             jax.eval_shape(lambda: make_problem(config["problem"]).init(jax.random.key(0)))

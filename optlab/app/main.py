@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import conf_dir, groups, names
+from optlab.app.catalogue import conf_dir, groups, names, top_level_keys
 
 USAGE = """optlab: benchmarks optimizers and shows loss surfaces
 
@@ -134,12 +134,16 @@ def _checked(argument: str) -> str:
         for name in value.split(","):
             if name.replace("_", "").isalnum() and name not in ("null", *names(key)):
                 raise unknown(key, name, names(key))
+    elif "." not in key and key not in top_level_keys():
+        raise unknown("key", key, {*top_level_keys(), *groups()})
     return argument
 
 
 def _one_sentence(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__
+    if lines and lines[0].startswith("Ambiguous value for argument"):
+        return f"{lines[0].removeprefix('Ambiguous value for argument ')} has several values; add -m to sweep them"
+    return lines[0].partition(" See http")[0] if lines else type(error).__name__
 
 
 if __name__ == "__main__":
