@@ -8,8 +8,25 @@ CACHE = Path(__file__).parent.parent / ".cache" / "jax"
 os.environ.setdefault("OPTLAB_CACHE", str(CACHE))  # commands that tests start share it
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.fixture
+def optlab_command(tmp_path, capsys):
+    """The command in this process, its tables in the test's folder: words -> (exit code, output, errors)."""
+
+    def run(*words):
+        from optlab.app.main import _guarded
+
+        elsewhere = any(word.startswith("results=") for word in words) or not any("=" in word for word in words)
+        where = [] if elsewhere else [f"results={tmp_path}"]
+        code = _guarded([*words, *where])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run

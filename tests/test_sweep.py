@@ -1,0 +1,60 @@
+"""`run_sweep`: the same numbers as `run`, many at a time."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import optlab
+from optlab.sweep import BUDGET, CPU_LANES, chunk_width, grid
+from optlab.types import Status
+
+
+def test_a_sweep_in_chunks_gives_what_each_run_gives_alone():
+    rates = np.logspace(-4, 0, 11)
+    starts = np.stack([np.linspace(-2, 2, 11), np.linspace(2, -1, 11)], axis=1)
+
+    def problem(start):
+        return optlab.problems.from_surface(optlab.surfaces.rosenbrock(), start=start)
+
+    numbers = {"learning_rate": rates, "b1": 0.8, "problem.start": starts}
+    together = optlab.run_sweep(problem, optax.adam, numbers, steps=100, lanes=4)
+    assert together["value"].shape[0] == 11  # three chunks of four, the last filled up with a copy
+    alone = jax.jit(
+        lambda rate, start: optlab.run(problem(start), optax.adam(rate, b1=0.8), jax.random.key(0), steps=100)
+    )
+    for lane in range(11):
+        for name, column in alone(rates[lane], starts[lane]).items():
+            # Other vector widths round differently; 100 steps of Adam amplify that by less than 1e4.
+            np.testing.assert_allclose(together[name][lane], column, rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+def test_seeds_decide_starts_and_noise_as_they_do_in_a_single_run():
+    problem = optlab.problems.from_surface(optlab.surfaces.beale(), start="random", noise=0.1)
+    numbers, seeds = grid({"learning_rate": [1e-3, 1e-2]}, seeds=3)
+    together = optlab.run_sweep(problem, optax.sgd, (numbers, seeds), steps=20)
+    assert numbers["learning_rate"].tolist() == [1e-3] * 3 + [1e-2] * 3 and seeds.tolist() == [0, 1, 2] * 2
+    for lane in range(6):
+        rate, key = numbers["learning_rate"][lane], jax.random.key(seeds[lane])
+        alone = optlab.run(problem, optax.sgd(rate), key, steps=20)
+        np.testing.assert_allclose(together["x"][lane], alone["x"], rtol=1e-12)  # same draws, fused differently
+
+
+def test_a_lane_that_ends_does_not_disturb_the_others():
+    problem = optlab.problems.from_surface(optlab.surfaces.quadratic(condition=10.0))
+    trace = optlab.run_sweep(problem, optax.sgd, {"learning_rate": np.array([0.25, 0.05, 0.15])}, steps=300)
+    ends = [Status(s).name for s in trace["status"][:, -1]]
+    assert ends == ["diverged", "max_steps", "converged"]
+    assert np.isfinite(trace["x"][1:]).all()
+
+
+def test_columns_of_different_length_are_refused():
+    problem = optlab.problems.from_surface(optlab.surfaces.beale())
+    with pytest.raises(ValueError, match=r"same length, not \[2, 3\]"):
+        optlab.run_sweep(problem, optax.sgd, {"learning_rate": np.ones(2)}, seeds=np.arange(3), steps=3)
+
+
+def test_the_width_of_a_chunk_is_a_power_of_two_within_the_budget():
+    assert [chunk_width(n) for n in (1, 2, 3, 100, 10**6)] == [1, 2, 4, 128, CPU_LANES]
+    assert chunk_width(10**6, run_bytes=BUDGET // 5) == 4
+    assert chunk_width(10**6, run_bytes=10 * BUDGET) == 1
