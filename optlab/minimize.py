@@ -69,6 +69,6 @@ def minimize(
     def body(state):
         return advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
 
-    state = lax.while_loop(unfinished, body, start(problem, optimizer, key, gtol=gtol))
+    state = lax.while_loop(unfinished, body, start(problem, optimizer, (key, key), gtol=gtol))
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
     return Minimum(state.params, state.value, state.grad_norm, status, state.step, *state.counts)

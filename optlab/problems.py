@@ -16,6 +16,8 @@ def from_surface(
 ) -> Problem:
     """A surface as something to descend.
 
+    What is random is drawn in float32 whatever the precision, so that a seed means the same in both.
+
     Args:
       surface: the closed form f on R^d.
       start: where runs begin: `[d]`, or ``"random"`` (uniform in the surface's domain, by the run's
@@ -40,14 +42,14 @@ def from_surface(
     def init(key):
         if isinstance(start, str):
             lower, upper = (jnp.asarray(side, float) for side in surface.domain)
-            return jax.random.uniform(key, (dim,), lower.dtype, lower, upper)
+            return lower + (upper - lower) * jax.random.uniform(key, (dim,), jnp.float32).astype(lower.dtype)
         return jnp.asarray(surface.start if start is None else start, float)
 
     def perturbed(x, xi):
         return surface.fn(x) if noise is None else surface.fn(x) + noise * (xi @ x)
 
     def batch(data, key):
-        return jax.random.normal(key, (dim,), float)
+        return jax.random.normal(key, (dim,), jnp.float32).astype(float)
 
     return Problem(
         init=init,

@@ -77,6 +77,12 @@ def infinity_norm(tree: PyTree) -> Array:
     return jnp.max(jnp.stack(leaves)) if len(leaves) > 1 else leaves[0]
 
 
+def split_key(key: Array) -> tuple[Array, Array]:
+    """What a run's key decides: its initialization, its batches."""
+    init_key, batch_key = jax.random.split(key)
+    return init_key, batch_key
+
+
 def _batch(problem: Problem, key: Array, step: Array) -> PyTree:
     return problem.batch(problem.data, key if problem.batch is full_batch else jax.random.fold_in(key, step))
 
@@ -129,10 +135,12 @@ def _evaluate(problem: Problem, params: PyTree, key: Array, step: Array) -> tupl
 
 
 def _noise_free(problem: Problem, params: PyTree, value: Array) -> Array:
-    """The loss to judge a step by: free of noise where that costs one closed form, else the batch's."""
-    if problem.batch is full_batch or problem.minimum is None:
+    """The loss to judge a step by, or +inf where only `observe` can tell: the loss of a batch is no record."""
+    if problem.batch is full_batch:
         return value
-    return problem.measure(params, problem.data)["value"].astype(value.dtype)
+    if problem.minimum is None:
+        return jnp.full_like(value, jnp.inf)
+    return problem.measure(params, problem.data)["value"].astype(value.dtype)  # a closed form: cheap
 
 
 def _judge(state: State, gtol: float, patience: int) -> Array:
@@ -143,9 +151,11 @@ def _judge(state: State, gtol: float, patience: int) -> Array:
     return jnp.where(finite, status, Status.diverged).astype(jnp.int32)
 
 
-def start(problem: Problem, optimizer: optax.GradientTransformation, key: Array, *, gtol: float = GTOL) -> State:
-    """The state before the first step: fresh parameters, evaluated once."""
-    init_key, batch_key = jax.random.split(key)
+def start(
+    problem: Problem, optimizer: optax.GradientTransformation, keys: tuple[Array, Array], *, gtol: float = GTOL
+) -> State:
+    """The state before the first step: fresh parameters, evaluated once. `keys`: for them, for the batches."""
+    init_key, batch_key = keys
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), problem.init(init_key))
     opt_state = optimizer.init(params)
     zero = jnp.asarray(0, jnp.int32)
@@ -167,14 +177,13 @@ def start(problem: Problem, optimizer: optax.GradientTransformation, key: Array,
 def advance(
     problem: Problem,
     optimizer: optax.GradientTransformation,
-    key: Array,
+    batch_key: Array,
     state: State,
     *,
     gtol: float = GTOL,
     patience: int = PATIENCE,
 ) -> State:
     """One update and the evaluation at the new parameters. A state that has ended stays as it is."""
-    _, batch_key = jax.random.split(key)
     live = state.status == Status.running
     updates, opt_state, spent = _update(problem, optimizer, batch_key, state)
     updates = jax.tree.map(lambda u: jnp.where(live, u, jnp.zeros_like(u)), updates)
@@ -262,11 +271,8 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     measured = dict(problem.measure(state.params, problem.data))
     noise_free = measured.pop("value")
     value = state.value if problem.batch is full_batch else noise_free
-    best = state.best
-    if problem.batch is not full_batch and problem.minimum is None:
-        # The loss of a batch is no record; only what was measured is.
-        best = jnp.where((state.step == 0) | (value < best), value, best).astype(best.dtype)
-        state = state._replace(best=best)
+    best = jnp.where(value < state.best, value, state.best).astype(state.best.dtype)
+    state = state._replace(best=best)
     row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
     if problem.minimum is not None:
         row["gap"] = best - problem.minimum
@@ -274,12 +280,12 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     return state, row | {name: probe(problem, state.params) for name, probe in probes.items()}
 
 
-def proceed(problem, optimizer, key, state, lengths, *, probes, gtol=GTOL, patience=PATIENCE):
+def proceed(problem, optimizer, batch_key, state, lengths, *, probes, gtol=GTOL, patience=PATIENCE):
     """From one recorded step to the next: a row after each of `lengths: [T]` steps -> state, rows `[T, ...]`."""
 
     def segment(state, length):
         def body(_, state):
-            return advance(problem, optimizer, key, state, gtol=gtol, patience=patience)
+            return advance(problem, optimizer, batch_key, state, gtol=gtol, patience=patience)
 
         return observe(problem, lax.fori_loop(0, length, body, state), probes)
 
@@ -301,10 +307,10 @@ def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
     return trace | {f"target_{name}": jnp.where(reached, n, -1) for name, n in missed.items()}
 
 
-def traverse(problem, optimizer, key, lengths, *, probes, gtol=GTOL, patience=PATIENCE) -> Trace:
+def traverse(problem, optimizer, keys, lengths, *, probes, gtol=GTOL, patience=PATIENCE) -> Trace:
     """`run` with the lengths between recorded steps as an array: its values may be traced, its size not."""
-    state = start(problem, optimizer, key, gtol=gtol)
-    state, rows = proceed(problem, optimizer, key, state, lengths, probes=probes, gtol=gtol, patience=patience)
+    state = start(problem, optimizer, keys, gtol=gtol)
+    state, rows = proceed(problem, optimizer, keys[1], state, lengths, probes=probes, gtol=gtol, patience=patience)
     return finish(problem, state, rows)
 
 
@@ -347,4 +353,4 @@ def run(
     """
     lengths = jnp.asarray(np.diff(recorded_steps(steps, record), prepend=0))
     probes = {"x": asking.position} if probes is None else probes
-    return traverse(problem, optimizer, key, lengths, probes=probes, gtol=gtol, patience=patience)
+    return traverse(problem, optimizer, split_key(key), lengths, probes=probes, gtol=gtol, patience=patience)

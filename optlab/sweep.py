@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from optlab import probes as asking
-from optlab.run import GTOL, PATIENCE, recorded_steps, traverse
+from optlab.run import GTOL, PATIENCE, recorded_steps, split_key, traverse
 from optlab.types import Array, Probe, Problem, PyTree, Trace
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
@@ -29,8 +29,8 @@ BUDGET = 2**27
 #: (numbers) -> (problem, optimizer); called inside the traced function.
 Build = Callable[[Mapping[str, Array]], tuple[Problem, optax.GradientTransformation]]
 
-#: (numbers: {name: `[R, ...]`}, seeds: `[R]`, lengths: `[T]`, data) -> {name: `[R, T, ...]`}
-Program = Callable[[Mapping[str, Array], Array, Array, PyTree], Trace]
+#: (numbers: {name: `[R, ...]`}, keys: two `[R]`, lengths: `[T]`, data) -> {name: `[R, T, ...]`}
+Program = Callable[[Mapping[str, Array], tuple[Array, Array], Array, PyTree], Trace]
 
 
 def grid(axes: Mapping[str, Sequence[float]], seeds: int = 1) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -93,12 +93,11 @@ def run_sweep(
 def compiled(build: Build, *, probes: Mapping[str, Probe], gtol: float = GTOL, patience: int = PATIENCE):
     """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead."""
 
-    def one(numbers, seed, lengths, data):
+    def one(numbers, keys, lengths, data):
         problem, optimizer = build(numbers)
         if jax.tree.leaves(data):
             problem = problem._replace(data=data)
-        key = jax.random.key(seed)
-        return traverse(problem, optimizer, key, lengths, probes=probes, gtol=gtol, patience=patience)
+        return traverse(problem, optimizer, keys, lengths, probes=probes, gtol=gtol, patience=patience)
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
 
@@ -119,7 +118,14 @@ def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0) -> int:
 def first_rows(columns: Mapping[str, np.ndarray], seeds: np.ndarray, first: int, width: int):
     """The inputs of one chunk; the last one is filled up with copies of its last run."""
     rows = np.minimum(np.arange(first, first + width), len(seeds) - 1)
-    return {name: column[rows] for name, column in columns.items()}, seeds[rows]
+    return {name: column[rows] for name, column in columns.items()}, _keys(seeds[rows])
+
+
+# A program of its own: the generator is as long as a small optimizer to compile, and is compiled once here.
+@jax.jit
+@jax.vmap
+def _keys(seed):
+    return split_key(jax.random.key(seed))
 
 
 def run_chunks(

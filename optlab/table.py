@@ -76,8 +76,7 @@ def open_study(results: str | Path, name: str) -> Path:
         raise ForeignFolder(f"{folder} holds other files and no optlab tables; choose another results= or name=")
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((folder / "runs").glob("*.parquet")):
-        schema = _read_schema(path)
-        if schema is not None and b"optlab_table" not in (schema.metadata or {}):
+        if not _ours(path):
             raise ForeignFolder(f"{path} was not written by optlab; choose another results= or name=")
     return folder
 
@@ -98,13 +97,15 @@ def write_part(folder: Path, table: str, part: str, rows: pa.Table) -> Path:
     path = folder / table / f"{part}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{part}.{os.getpid()}.tmp")
+    reals = [f.name for f in rows.schema if pa.types.is_floating(f.type)]
     texts = [f.name for f in rows.schema if not pa.types.is_floating(f.type)]
     try:
-        # Dictionaries pay for texts and counts, not for floats; without the Arrow schema readers see
-        # plain strings instead of categories.
+        # Dictionaries pay for texts and counts, not for reals, which compress better with their bytes
+        # apart. Without the Arrow schema readers see plain strings instead of categories.
         with pq.ParquetWriter(
-            temporary, rows.schema, compression="zstd", use_dictionary=texts, store_schema=False
-        ) as writer:
+            temporary, rows.schema, compression="zstd", use_dictionary=texts, use_byte_stream_split=reals,
+            write_statistics=texts, store_schema=False,
+        ) as writer:  # fmt: skip
             writer.write_table(rows)
             writer.add_key_value_metadata({"optlab_table": table, "schema_version": str(SCHEMA_VERSION)})
         temporary.replace(path)
@@ -201,21 +202,19 @@ def load(folder: str | Path, tables: Sequence[str] = TABLES) -> Results:
     if not studies:
         raise ForeignFolder(f"{folder} holds no optlab tables (no folder called runs in or below it)")
     frames = {}
+    committed: set[Path] = set()  # units whose runs are there and whole
     for table in TABLES:
-        parts = _parts(studies, table) if table in tables else []
-        read = [part for part in map(_read, parts) if part is not None]
-        whole = pa.concat_tables(read, promote_options="permissive") if read else pa.table({})
+        paths = [path for study in studies for path in sorted((study / table).glob("*.parquet"))]
+        if table in ("curves", "targets"):
+            paths = [path for path in paths if path.parent.parent / "runs" / path.name in committed]
+        read = {path: _read(path) for path in paths if table in tables or table == "runs"}
+        parts = [part for part in read.values() if part is not None]
+        committed |= {path for path, part in read.items() if part is not None}
+        whole = pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
         frames[table] = (_unfold(whole) if table == "targets" else whole).to_pandas()
     for table in ("runs", "fields", "points", "environments"):
         frames[table] = _first_of_each(frames[table], table)
     return Results(**frames)
-
-
-def _parts(studies: Sequence[Path], table: str) -> list[Path]:
-    parts = [path for study in studies for path in sorted((study / table).glob("*.parquet"))]
-    if table in ("curves", "targets"):
-        return [p for p in parts if (p.parent.parent / "runs" / p.name).exists()]
-    return parts
 
 
 def _first_of_each(frame: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -243,21 +242,18 @@ def _unfold(rows: pa.Table) -> pa.Table:
     return pa.table({"run_id": ids, "target": 10.0 ** (2 - 0.2 * rungs), **flat})
 
 
-def _read_schema(path: Path) -> pa.Schema | None:
+def _ours(path: Path) -> bool:
+    """Whether optlab wrote a part; what cannot be read is reported when it is read."""
     try:
-        return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        warnings.warn(f"{path} cannot be read and is left out: {_first_line(error)}", stacklevel=3)
-        return None
+        return b"optlab_table" in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowInvalid, OSError):
+        return True
 
 
 def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
     try:
         return pq.read_table(path, columns=columns, partitioning=None)
     except (pa.ArrowInvalid, OSError) as error:
-        warnings.warn(f"{path} cannot be read and is left out: {_first_line(error)}", stacklevel=3)
+        reason = str(error).strip().split("\n")[0]
+        warnings.warn(f"{path} cannot be read and is left out: {reason}", stacklevel=2)
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -4,6 +4,7 @@ Reads files only, so that `optlab list` answers without importing JAX.
 """
 
 import ast
+import inspect
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,7 +66,9 @@ def _documentation(target: str) -> tuple[str, tuple[str, ...]]:
     """Docstring and literal tags of a function, read from its source without importing it."""
     package, _, name = target.rpartition(".")
     for path in _sources(package):
-        node = _functions(path).get(name)
+        node = _definitions(path).get(name)
+        if isinstance(node, str):
+            return node, ()
         if node is not None:
             keywords = [k for call in ast.walk(node) if isinstance(call, ast.Call) for k in call.keywords]
             tags = [_literal(k.value) for k in keywords if k.arg == "tags"]
@@ -93,6 +96,15 @@ def _sources(package: str) -> list[Path]:
 
 
 @cache
-def _functions(path: Path) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse(path.read_text())
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+def _definitions(path: Path) -> dict[str, ast.FunctionDef | str]:
+    """The functions of a file; of one that is a partial of another, its docstring (``name.__doc__ = ...``)."""
+    found: dict[str, ast.FunctionDef | str] = {}
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef():
+                found[node.name] = node
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name(id=name), attr="__doc__")], value=ast.Constant(value=str(doc))
+            ):
+                found[name] = inspect.cleandoc(doc)
+    return found

@@ -22,7 +22,7 @@ from optlab import table
 from optlab.app.bad_input import BadInput
 from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
 from optlab.app.plan import Group, patched, run_ids, run_leaves, split, subset
-from optlab.run import advance, recorded_steps, start
+from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import chunk_width, compiled, cores, first_rows, run_chunks
 from optlab.types import Problem, Status, Trace
 
@@ -78,8 +78,6 @@ def _first_of_each(ids: Sequence[str]) -> np.ndarray:
 
 def execute(groups: Sequence[Group], study: Study) -> Outcome:
     """Runs what is missing of the groups. Raises OSError where results cannot be written."""
-    for group in groups:
-        _check_input(group)
     ledger = _Ledger(study)
     statuses: Counter = Counter()
     skipped, errors = 0, []
@@ -105,7 +103,7 @@ def precision(config: Mapping[str, Any]):
     return jax.enable_x64(config["precision"] == "float64")
 
 
-def _check_input(group: Group) -> None:
+def check_input(group: Group) -> None:
     """A record that is none, a problem that cannot be made: bad input, found before anything runs."""
     config = patched(group.config, _first_values(group))
     try:
@@ -205,8 +203,8 @@ def _traces(group: Group, abstract: Sequence[str]) -> bool:
 
     def first_step(values):
         problem, optimizer = build(values | concrete)
-        key = jax.random.key(0)
-        return advance(problem, optimizer, key, start(problem, optimizer, key))
+        keys = split_key(jax.random.key(0))
+        return advance(problem, optimizer, keys[1], start(problem, optimizer, keys))
 
     try:
         with precision(group.config):

@@ -36,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(arguments: list[str]) -> int:
     """Runs a command; what the user can mend is one sentence, not a traceback."""
-    warnings.showwarning = _show_warning
     try:
-        return _dispatch(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _dispatch(arguments)
     except BadInput as error:
         return _say(str(error), 2)
     except KeyboardInterrupt:

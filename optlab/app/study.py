@@ -95,9 +95,10 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> table.
     planned, notes = groups(structures, rest)
     config = structures[0]
     total = sum(group.size for group in planned)
-    folder = _open(config)
     if config["engine"] != "local":
         raise unknown("engine", str(config["engine"]), ["local"])
+    _check(planned)
+    folder = _open(config)
     begun = perf_counter()
     outcome = _run(planned, folder, config["name"], total)
     seconds = perf_counter() - begun
@@ -107,6 +108,13 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> table.
     if outcome.errors:
         raise SystemExit(1)
     return None
+
+
+def _check(planned: Sequence[Group]) -> None:
+    from optlab.app.execute import check_input
+
+    for group in planned:
+        check_input(group)
 
 
 def _open(config: dict[str, Any]) -> Path:
@@ -124,7 +132,6 @@ def _open(config: dict[str, Any]) -> Path:
 
 
 def _run(planned: Sequence[Group], folder: Path, name: str, total: int):
-    """Starts JAX only here, after all that can be wrong with the input has been said."""
     from optlab.app import compilation_cache, environment
     from optlab.app.execute import Study, execute
 

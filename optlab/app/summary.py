@@ -64,7 +64,8 @@ def _print_best(console: Console, folder: Path, planned: Sequence[Any]) -> None:
     grouped = runs.groupby(keys, dropna=False)
     rows = grouped.agg(runs=("run_id", "size"), best_value=("best_value", "median")).reset_index()
     share = runs.status.eq("diverged").groupby([runs.problem, runs.optimizer]).mean()
-    best = rows.loc[rows.groupby(["problem", "optimizer"]).best_value.idxmin().dropna()]
+    rows = rows.dropna(subset="best_value")  # an optimizer all of whose runs failed has no best one
+    best = rows.loc[rows.groupby(["problem", "optimizer"]).best_value.idxmin()]
     shown = Table("problem", "optimizer", "best learning rate", "median best value", "diverged, all rates")
     for row in best.sort_values(["problem", "best_value"]).itertuples(index=False):
         diverged = f"{share[row.problem, row.optimizer]:.0%}"

@@ -87,8 +87,6 @@ def _show_surface(console: Console, surface: Any) -> None:
 
 def plot(words: Sequence[str]) -> int:
     """``plot KIND FOLDER [OPTION=VALUE ...]``: draws from the tables in a folder; never starts JAX."""
-    import importlib
-
     from optlab import plots, table
 
     kinds = plots.kinds()
@@ -101,12 +99,11 @@ def plot(words: Sequence[str]) -> int:
     folders = [word for word in rest if "=" not in word]
     if len(folders) != 1:
         raise BadInput(f"plot takes one folder of tables: optlab plot {kind} results/study")
-    draw = importlib.import_module(f"optlab.plots.{kind}").draw
-    options = _options(draw, [word for word in rest if "=" in word])
+    options = _options([word for word in rest if "=" in word])
     target = options.pop("output", None) or str(Path(folders[0]) / "figures")
     try:
         results = table.load(folders[0])
-        paths = draw(results, Path(target), **options)
+        paths = plots.draw(kind, results, Path(target), **options)
     except ValueError as error:
         raise BadInput(str(error)) from error
     for path in paths:
@@ -114,17 +111,14 @@ def plot(words: Sequence[str]) -> int:
     return 0
 
 
-def _options(draw: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` words as the keywords of a plot's function; a comma makes a tuple."""
+def _options(words: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` words as keywords: numbers where they look like numbers, commas make a tuple."""
     import yaml
 
-    known = {name for name in inspect.signature(draw).parameters if name not in ("results", "folder")} | {"output"}
     options: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")
-        if key not in known:
-            raise unknown("option of this plot", key, known)
-        options[key] = yaml.safe_load(value) if "," not in value else tuple(map(yaml.safe_load, value.split(",")))
+        options[key] = tuple(value.split(",")) if "," in value else yaml.safe_load(value)
     return options
 
 
