@@ -31,7 +31,7 @@ def from_surface(
     """
     if angle is not None:
         surface = rotate(surface, angle)
-    dim = np.shape(surface.start)[0]
+    dim, residual = np.shape(surface.start)[0], surface.residual
     if isinstance(start, str):
         if start != "random":
             raise ValueError(f"a start is a point of {dim} numbers or 'random', not {start!r}")
@@ -57,7 +57,7 @@ def from_surface(
         loss=perturbed,
         measure=lambda x, data: {"value": surface.fn(x)},
         # With noise on the gradient the loss is no sum of squares any more.
-        residual=None if surface.residual is None or noise is not None else lambda x, _: surface.residual(x),
+        residual=None if residual is None or noise is not None else lambda x, _: residual(x),
         minimum=minimum(surface),
     )
 
@@ -68,7 +68,7 @@ def rotate(surface: Surface, angle: float | Array) -> Surface:
     R turns each plane (x_0, x_1), (x_2, x_3), ...; an odd last coordinate stays. Start and points turn
     along; the domain becomes the box around the turned one. Raises ValueError in one dimension.
     """
-    dim = np.shape(surface.start)[0]
+    dim, residual = np.shape(surface.start)[0], surface.residual
     if dim < 2:
         raise ValueError("a surface of one dimension cannot be turned by an angle")
     radians = jnp.deg2rad(jnp.asarray(angle, float))
@@ -85,7 +85,7 @@ def rotate(surface: Surface, angle: float | Array) -> Surface:
     reach = jnp.maximum(jnp.abs(turn(half)), jnp.abs(turn(half * np.resize([1.0, -1.0], dim))))
     return surface._replace(
         fn=lambda x: surface.fn(turn(x, -sin).astype(x.dtype)),
-        residual=None if surface.residual is None else lambda x: surface.residual(turn(x, -sin).astype(x.dtype)),
+        residual=None if residual is None else lambda x: residual(turn(x, -sin).astype(x.dtype)),
         start=turn(surface.start),
         domain=(middle - reach, middle + reach),
         points=tuple(Point(turn(p.x), p.value, p.kind, p.index) for p in surface.points),

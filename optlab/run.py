@@ -44,7 +44,7 @@ class State(NamedTuple):
     counts: Counts  #: evaluations made so far, those at `params` included
     still: Array  #: steps in a row that moved nothing
     status: Array  #: a `Status`; the run is frozen unless it is `running`
-    missed: Counts | Array | None  #: what was spent before each rung of the ladder was reached: `[51]`
+    missed: tuple[Array, Counts | None] | None  #: what was spent before each rung of the ladder was reached: `[51]`
 
 
 def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.ndarray:
@@ -152,7 +152,11 @@ def _judge(state: State, gtol: float, patience: int) -> Array:
 
 
 def start(
-    problem: Problem, optimizer: optax.GradientTransformation, keys: tuple[Array, Array], *, gtol: float = GTOL
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    keys: tuple[Array, Array],
+    *,
+    gtol: float = GTOL,
 ) -> State:
     """The state before the first step: fresh parameters, evaluated once. `keys`: for them, for the batches."""
     init_key, batch_key = keys
@@ -260,9 +264,7 @@ def _missed(problem: Problem, old: State, new: State):
     steps = steps + unmet
     if counts is not None:
         before = old.best - problem.minimum > TARGETS.astype(new.best.dtype)
-        counts = jax.tree.map(
-            lambda total, now, then: total + before * (now - then), counts, new.counts, old.counts
-        )
+        counts = jax.tree.map(lambda total, now, then: total + before * (now - then), counts, new.counts, old.counts)
     return steps, counts
 
 

@@ -84,7 +84,13 @@ def run_sweep(
     width = chunk_width(size, lanes)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(
-            program, columns, np.broadcast_to(seeds, (size,)), recorded_steps(steps, record), data, width, pool
+            program,
+            columns,
+            np.broadcast_to(seeds, (size,)),
+            recorded_steps(steps, record),
+            data,
+            width,
+            pool,
         )
         parts = [trace for _, trace, _ in chunks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -143,7 +149,7 @@ def run_chunks(
     """
     size = len(seeds)
     lengths = np.diff(recorded, prepend=0).astype(np.int32)
-    x64 = jax.config.jax_enable_x64  # each thread has its own
+    x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
 
     def chunk(first: int) -> tuple[slice, Trace, float]:
         here = slice(first, min(first + width, size))

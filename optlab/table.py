@@ -5,6 +5,9 @@ of the same name into each table, `runs` last: that part is the commit record of
 of another table counts only if it is there.
 """
 
+# Arrow declares few of its types.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 import hashlib
 import json
 import os
@@ -16,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SCHEMA_VERSION = 1
@@ -87,7 +91,7 @@ def done(folder: Path) -> set[str]:
     for path in sorted((folder / "runs").glob("*.parquet")):
         part = _read(path, ["run_id", "status"])
         if part is not None:
-            keep = pa.compute.not_equal(part["status"], "failed")
+            keep = pc.not_equal(part["status"], "failed")
             ids.update(part["run_id"].filter(keep).to_pylist())
     return ids
 
@@ -234,11 +238,11 @@ def _unfold(rows: pa.Table) -> pa.Table:
     rows = rows.combine_chunks()
     lists = {name: rows[name].combine_chunks() for name in rows.column_names if name != "run_id"}
     lists = {name: part.chunk(0) if isinstance(part, pa.ChunkedArray) else part for name, part in lists.items()}
-    lengths = pa.compute.list_value_length(lists["step"]).to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(lists["step"]).to_numpy(zero_copy_only=False)
     ids = rows["run_id"].take(pa.array(np.repeat(np.arange(len(lengths)), lengths)))
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     rungs = np.arange(lengths.sum()) - starts
-    flat = {name: pa.compute.list_flatten(part) for name, part in lists.items()}
+    flat = {name: pc.list_flatten(part) for name, part in lists.items()}
     return pa.table({"run_id": ids, "target": 10.0 ** (2 - 0.2 * rungs), **flat})
 
 

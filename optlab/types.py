@@ -19,7 +19,8 @@ class Point(NamedTuple):
     x: Sequence[float] | Array  #: its place: `[d]`
     value: float | Array  #: the surface there: `[]`
     kind: str  #: ``minimum``, ``saddle``, ``maximum`` or ``degenerate`` (singular Hessian)
-    index: int = 0  #: Morse index, the number of negative eigenvalues of the Hessian
+    #: Morse index, the number of negative eigenvalues of the Hessian
+    index: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class Surface(NamedTuple):
@@ -56,7 +57,9 @@ class Problem(NamedTuple):
     init: Callable[[Array], PyTree]  #: key -> parameters
     batch: Callable[[PyTree, Array], PyTree]  #: (data, key) -> batch
     loss: Callable[[PyTree, PyTree], Array]  #: (parameters, batch) -> `[]`; what the optimizer sees
-    measure: Callable[[PyTree, PyTree], dict[str, Array]]  #: (parameters, data) -> {name: `[]`}; what the optimizer does not see
+    measure: Callable[
+        [PyTree, PyTree], dict[str, Array]
+    ]  #: (parameters, data) -> {name: `[]`}; what the optimizer does not see
     residual: Callable[[PyTree, PyTree], Array] | None = None  #: (parameters, batch) -> `[r]`, loss = 0.5 |residual|^2
     data: PyTree = ()
     minimum: float | Array | None = None  #: the least noise-free loss where it is known; `gap` is measured from it

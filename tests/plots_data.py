@@ -72,9 +72,7 @@ def _momentum(state, g, decay=0.9):
 
 
 def _accumulate(state, g, decay=None):
-    state["s"] = (
-        state.get("s", 0) + g * g if decay is None else decay * state.get("s", 0) + (1 - decay) * g * g
-    )
+    state["s"] = state.get("s", 0) + g * g if decay is None else decay * state.get("s", 0) + (1 - decay) * g * g
     return np.sqrt(state["s"]) + 1e-8
 
 
@@ -147,14 +145,10 @@ def tables(problems, optimizers, rates=(1e-3, 1e-2, 1e-1), starts=1, steps=300, 
         f, start, ((x0, x1), (y0, y1)), least, stationary = SURFACES[problem]
         x, y = np.meshgrid(np.linspace(x0, x1, points), np.linspace(y0, y1, points))
         fields.append(
-            pd.DataFrame(
-                {"field_id": problem, "x_0": x.ravel(), "x_1": y.ravel(), "value": f((x, y)).ravel()}
-            )
+            pd.DataFrame({"field_id": problem, "x_0": x.ravel(), "x_1": y.ravel(), "value": f((x, y)).ravel()})
         )
         known += [(problem, *point) for point in stationary]
-        places = [(None, start)] + [
-            (s := rng.uniform((x0, y0), (x1, y1)).round(3), s) for _ in range(starts - 1)
-        ]
+        places = [(None, start)] + [(s := rng.uniform((x0, y0), (x1, y1)).round(3), s) for _ in range(starts - 1)]
         for optimizer in optimizers:
             own = (np.nan,) if optimizer in ("lbfgs", "newton") else rates
             for rate in own:

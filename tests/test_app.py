@@ -16,7 +16,13 @@ from optlab.app.axes import Axis, Interval, Sampling, sample
 def test_one_run_prints_a_summary_and_leaves_its_rows(optlab_command, tmp_path):
     code, output, _ = optlab_command("problem=beale", "optimizer=adam", "optimizer.learning_rate=0.1", "steps=50")
     assert code == 0
-    for word in ("adam on beale", "max_steps after 50 steps", "grad_norm", "51 gradients", f"tables: {tmp_path}"):
+    for word in (
+        "adam on beale",
+        "max_steps after 50 steps",
+        "grad_norm",
+        "51 gradients",
+        f"tables: {tmp_path}",
+    ):
         assert word in output.replace("\n", " ")
     results = optlab.load(tmp_path)
     (row,) = results.runs.to_dict("records")
@@ -48,8 +54,10 @@ def test_numbers_fold_into_one_program_and_choices_do_not(tmp_path):
     structure = configuration("adam", "rosenbrock")
     groups, _ = plan.groups(
         [structure],
-        [axis("optimizer.learning_rate", 0.1, 0.2), axis("seed", 0, 1, 2), axis("problem.start", [0.0, 0.0], [1.0, 2.0]),
-         axis("problem.angle", 0.0, 30.0), axis("steps", 10, 20)],
+        [
+            axis("optimizer.learning_rate", 0.1, 0.2), axis("seed", 0, 1, 2), axis("steps", 10, 20),
+            axis("problem.start", [0.0, 0.0], [1.0, 2.0]), axis("problem.angle", 0.0, 30.0),
+        ],
     )  # fmt: skip
     assert [group.size for group in groups] == [24, 24]
     assert {group.config["steps"] for group in groups} == {10, 20}
@@ -61,7 +69,10 @@ def test_an_axis_that_an_optimizer_lacks_is_left_out_for_it_with_a_note(optlab_c
     )
     assert code == 0
     assert "optimizer gradient_descent has no momentum: left out for it" in output
-    assert optlab.load(tmp_path).runs.groupby("optimizer").size().to_dict() == {"gradient_descent": 1, "heavy_ball": 2}
+    assert optlab.load(tmp_path).runs.groupby("optimizer").size().to_dict() == {
+        "gradient_descent": 1,
+        "heavy_ball": 2,
+    }
 
 
 def test_a_number_that_shapes_the_program_splits_the_sweep(optlab_command, tmp_path):
@@ -104,7 +115,9 @@ def test_ids_do_not_depend_on_the_sweep_around_a_run():
         )
         assert plan.run_ids(alone[0]) == [run_id]
     assert len(set(ids)) == 4
-    typed, _ = plan.groups([structure], [axis("optimizer.b1", 0.9), axis("optimizer.learning_rate", 0.1), axis("steps", 7)])
+    typed, _ = plan.groups(
+        [structure], [axis("optimizer.b1", 0.9), axis("optimizer.learning_rate", 0.1), axis("steps", 7)]
+    )
     assert plan.run_ids(typed[0]) == ids[:1]  # b1=0.9 is the default
 
 
@@ -120,7 +133,11 @@ def test_ids_differ_where_any_leaf_does():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.sampled_from(axes.SAMPLINGS), st.integers(1, 33), st.floats(1e-6, 1.0), st.floats(1.5, 1e6), st.booleans()
+    st.sampled_from(axes.SAMPLINGS),
+    st.integers(1, 33),
+    st.floats(1e-6, 1.0),
+    st.floats(1.5, 1e6),
+    st.booleans(),
 )
 def test_samples_of_an_interval_lie_within_it_and_are_as_many_as_asked(sampling, size, low, ratio, log):
     interval = Interval("optimizer.learning_rate", low, low * ratio, log)

@@ -50,7 +50,10 @@ def random_configurations(optimizer, composed, size=4):
     problem = rng.choice(["rosenbrock", "beale", "bounded_strict_saddle", "himmelblau"])
     config, _ = composed(f"optimizer={optimizer}", f"problem={problem}")
     axes = [Axis(("steps",), [(60,)]), Axis(("precision",), [(str(rng.choice(["float32", "float64"])),)])]
-    columns = {"seed": rng.integers(0, 1000, size).tolist(), "problem.start": rng.uniform(-1, 1, (size, 2)).tolist()}
+    columns = {
+        "seed": rng.integers(0, 1000, size).tolist(),
+        "problem.start": rng.uniform(-1, 1, (size, 2)).tolist(),
+    }
     if rng.random() < 0.3:
         columns["problem.noise"] = rng.uniform(0.01, 0.1, size).tolist()
     if "learning_rate" in config["optimizer"]:
@@ -80,7 +83,9 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
     for precision, tolerance in TOLERANCES.items():
         here = batch.precision == precision
         for column in ("value", "best_value", "grad_norm"):
-            np.testing.assert_allclose(batch[here][column], alone[here][column], rtol=tolerance, atol=tolerance, err_msg=column)
+            np.testing.assert_allclose(
+                batch[here][column], alone[here][column], rtol=tolerance, atol=tolerance, err_msg=column
+            )
 
 
 #: Programs of other widths fuse and order operations differently: a few units in the last place for

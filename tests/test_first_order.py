@@ -32,9 +32,7 @@ def descend(optimizer, fn, start, steps):
     def step(carry, _):
         params, state = carry
         value, grad = jax.value_and_grad(fn)(params)
-        updates, state = optimizer.update(
-            grad, state, params, value=value, grad=grad, value_fn=fn, residual_fn=None
-        )
+        updates, state = optimizer.update(grad, state, params, value=value, grad=grad, value_fn=fn, residual_fn=None)
         return (optax.apply_updates(params, updates), state), (params, state)
 
     (last, _), (path, states) = jax.lax.scan(step, (start, optimizer.init(start)), length=steps)
@@ -308,9 +306,7 @@ def test_eager_jit_scan_and_vmap_agree_and_factories_accept_tracers(make):
         optimizer = build(float(rates[i]), *(float(array[i]) for array in factor.values()))
         params, state = start, optimizer.init(start)
         for _ in range(10):
-            updates, state = optimizer.update(
-                jax.grad(rosenbrock)(params), state, params, value_fn=rosenbrock
-            )
+            updates, state = optimizer.update(jax.grad(rosenbrock)(params), state, params, value_fn=rosenbrock)
             params = optax.apply_updates(params, updates)
         np.testing.assert_allclose(params, together[i], rtol=1e-12)  # rounding: XLA fuses products
 

@@ -57,7 +57,12 @@ def test_least_squares_methods_are_offered_the_residuals():
     spy = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
     data = jnp.arange(3.0)
     optlab.minimize(
-        lambda x, d: 0.5 * jnp.sum((x - d) ** 2), jnp.ones(3), spy, args=(data,), residual=lambda x, d: x - d, max_steps=3
+        lambda x, d: 0.5 * jnp.sum((x - d) ** 2),
+        jnp.ones(3),
+        spy,
+        args=(data,),
+        residual=lambda x, d: x - d,
+        max_steps=3,
     )
     assert set(seen) == {(3,)}
 

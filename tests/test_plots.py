@@ -251,9 +251,7 @@ def test_a_diverged_run_leaves_through_the_top():
 
 @pytest.mark.parametrize("kind", ["contour", "curves", "sensitivity"])
 def test_every_figure_is_written(results, tmp_path, kind):
-    only = (
-        {} if kind == "sensitivity" else {"problem": "hyperbolic_saddle", "optimizers": "adam,lbfgs,momentum"}
-    )
+    only = {} if kind == "sensitivity" else {"problem": "hyperbolic_saddle", "optimizers": "adam,lbfgs,momentum"}
     paths = plots.draw(kind, results, tmp_path, **only)
     assert [p.suffix for p in paths] == [".png", ".svg"]
     assert set(paths) == set(tmp_path.iterdir())

@@ -116,7 +116,15 @@ def test_the_ladder_holds_the_first_step_that_reached_each_target_although_few_s
         (bowl(init=jnp.array([jnp.nan, 1.0])), optax.adam(0.1), Status.diverged),
         (bowl(curvature=-1.0, minimum=None), optax.sgd(0.5), Status.diverged),
     ],
-    ids=["converged", "max_steps", "diverged", "stalled", "zero gradient at the start", "NaN at the start", "unbounded"],
+    ids=[
+        "converged",
+        "max_steps",
+        "diverged",
+        "stalled",
+        "zero gradient at the start",
+        "NaN at the start",
+        "unbounded",
+    ],
 )
 def test_each_run_ends_with_its_status(problem, optimizer, status):
     trace = go(problem, optimizer, steps=2 * PATIENCE)

@@ -26,8 +26,7 @@ CATALOGUE = {
     if (config := yaml.safe_load(path.read_text())).get("_target_", "").startswith("optlab.surfaces.")
 }
 MODULES = [
-    importlib.import_module(f"optlab.surfaces.{module.name}")
-    for module in pkgutil.iter_modules(surfaces.__path__)
+    importlib.import_module(f"optlab.surfaces.{module.name}") for module in pkgutil.iter_modules(surfaces.__path__)
 ]
 FUNCTIONS = {
     name: function
@@ -128,9 +127,7 @@ def evaluated(case):
     everything = jax.jit(jax.vmap(all_of_it))(np.concatenate(list(parts.values())))
     cuts = np.cumsum([len(part) for part in parts.values()])[:-1]
     split = [np.split(np.asarray(array), cuts) for array in everything]
-    return {"along": along} | {
-        name: (parts[name], *arrays) for name, *arrays in zip(parts, *split, strict=True)
-    }
+    return {"along": along} | {name: (parts[name], *arrays) for name, *arrays in zip(parts, *split, strict=True)}
 
 
 def inertia(hessian):

@@ -21,9 +21,12 @@ def trace(runs=3, rows=4, dim=2):
     return {
         "step": steps, "n_value": steps + 1, "n_grad": steps + 1, "n_hvp": 0 * steps, "value": value,
         "best_value": np.minimum.accumulate(value, 1), "grad_norm": abs(value), "status": 0 * steps,
-        "x": rng.normal(size=(runs, rows, dim)), "validation_accuracy": rng.uniform(size=(runs, rows)).astype(np.float32),
+        "x": rng.normal(size=(runs, rows, dim)),
+        "validation_accuracy": rng.uniform(size=(runs, rows)).astype(np.float32),
         "target_step": np.array([[0, 3, -1], [-1, -1, -1], [2, 2, 7]])[:runs],
-        **{f"target_n_{name}": np.array([[1, 4, -1], [-1, -1, -1], [3, 3, 8]])[:runs] for name in ("value", "grad", "hvp")},
+        **dict.fromkeys(
+            ("target_n_value", "target_n_grad", "target_n_hvp"), np.array([[1, 4, -1], [-1, -1, -1], [3, 3, 8]])[:runs]
+        ),
     }  # fmt: skip
 
 
@@ -31,14 +34,23 @@ def write(folder, part="unit", ids=("a", "b", "c"), dim=2, **columns):
     ids = list(ids)
     table.write_part(folder, "curves", part, table.curves_rows(ids, trace(len(ids), dim=dim)))
     table.write_part(folder, "targets", part, table.targets_rows(ids, trace(len(ids))))
-    known = {"run_id": ids, "study": folder.name, "status": "converged", "optimizer.learning_rate": np.ones(len(ids))}
+    known = {
+        "run_id": ids,
+        "study": folder.name,
+        "status": "converged",
+        "optimizer.learning_rate": np.ones(len(ids)),
+    }
     table.write_part(folder, "runs", part, table.runs_rows(known | columns, len(ids)))
 
 
 def test_curves_hold_each_run_up_to_its_end(tmp_path):
     write(tmp_path)
     curves = table.load(tmp_path).curves
-    assert curves.groupby("run_id").step.apply(list).to_dict() == {"a": [0, 1, 5, 9], "b": [0, 1], "c": [0, 1, 5, 9]}
+    assert curves.groupby("run_id").step.apply(list).to_dict() == {
+        "a": [0, 1, 5, 9],
+        "b": [0, 1],
+        "c": [0, 1, 5, 9],
+    }
     made = trace()
     np.testing.assert_array_equal(curves[curves.run_id == "c"][["x_0", "x_1"]].to_numpy(), made["x"][2])
     np.testing.assert_array_equal(curves[curves.run_id == "b"].value, made["value"][1, :2])

@@ -23,7 +23,7 @@ def resolve(target: str) -> Callable[..., Any]:
     """The function that a dotted path names. Raises BadInput outside the allow-list or where none is."""
     if not target.startswith((*ALLOWED, *extra_allowed)):
         raise BadInput(
-            f"_target_ '{target}' is not within {', '.join(ALLOWED)}; add a prefix with allow=PREFIX on the command line"
+            f"_target_ '{target}' is not within {', '.join(ALLOWED)}; allow=PREFIX on the command line adds a prefix"
         )
     path = target.split(".")
     for cut in range(len(path) - 1, 0, -1):

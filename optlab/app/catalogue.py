@@ -58,7 +58,9 @@ def entry(group: str, name: str) -> Entry:
     target = settings.pop("_target_", "")
     doc, tags = _documentation(target)
     if not target:  # an experiment says on top what it asks
-        doc = "\n".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line)
+        doc = "\n".join(
+            line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line
+        )
     return Entry(name, target, doc.split("\n")[0], tags, doc, settings)
 
 
@@ -104,7 +106,8 @@ def _definitions(path: Path) -> dict[str, ast.FunctionDef | str]:
             case ast.FunctionDef():
                 found[node.name] = node
             case ast.Assign(
-                targets=[ast.Attribute(value=ast.Name(id=name), attr="__doc__")], value=ast.Constant(value=str(doc))
+                targets=[ast.Attribute(value=ast.Name(id=name), attr="__doc__")],
+                value=ast.Constant(value=str(doc)),
             ):
                 found[name] = inspect.cleandoc(doc)
     return found

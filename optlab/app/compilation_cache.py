@@ -15,6 +15,6 @@ def folder() -> Path:
 
 def turn_on() -> None:
     """Leaves JAX's own setting alone where there is one; a folder that cannot be made costs speed, nothing else."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

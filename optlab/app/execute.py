@@ -325,24 +325,23 @@ def _write_fields(group: Group, study: Study, ledger: _Ledger) -> list[str | Non
 
 
 def _field(node: Mapping[str, Any], study: Study, ledger: _Ledger) -> str | None:
-    field_id = table.digest(node)
-    with ledger.lock:
-        if field_id in ledger.fields or len(ledger.fields) >= MOST_FIELDS:
-            return field_id if field_id in ledger.fields else None
-        ledger.fields.add(field_id)
     with jax.enable_x64(True):
         surface = make_surface(node)
-        if np.shape(surface.start) != (2,):
+        if surface is None or np.shape(surface.start) != (2,):
             return None
+        field_id = table.digest(node)
+        with ledger.lock:
+            if field_id in ledger.fields or len(ledger.fields) >= MOST_FIELDS:
+                return field_id if field_id in ledger.fields else None
+            ledger.fields.add(field_id)
         lower, upper = (np.asarray(side, float) for side in surface.domain)
         sides = [np.linspace(lower[k], upper[k], FIELD_POINTS) for k in range(2)]
         x = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
         value = np.asarray(jax.jit(jax.vmap(surface.fn))(x))
         points = [(p.kind, p.index, float(p.value), *map(float, np.asarray(p.x))) for p in surface.points]
-    rows = {"field_id": [field_id] * len(x), "x_0": x[:, 0], "x_1": x[:, 1], "value": value}
     if points:
-        kind, index, height, x_0, x_1 = map(list, zip(*points, strict=True))
-        known = {"field_id": [field_id] * len(points), "kind": kind, "index": index, "value": height}
-        table.write_once(study.folder, "points", field_id, known | {"x_0": x_0, "x_1": x_1})
-    table.write_once(study.folder, "fields", field_id, rows)
+        columns = dict(zip(("kind", "index", "value", "x_0", "x_1"), map(list, zip(*points, strict=True)), strict=True))
+        table.write_once(study.folder, "points", field_id, {"field_id": [field_id] * len(points)} | columns)
+    grid = {"field_id": [field_id] * len(x), "x_0": x[:, 0], "x_1": x[:, 1], "value": value}
+    table.write_once(study.folder, "fields", field_id, grid)
     return field_id

@@ -8,7 +8,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 #: A sweep up to this size is read back to show its best runs.
@@ -18,7 +25,13 @@ SHOWN = 20_000
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
     """A bar of finished runs on the terminal's error stream; silent elsewhere."""
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("runs"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal or total < 2) as bar:
         task = bar.add_task("runs", total=total)
@@ -40,7 +53,9 @@ def print_study(folder: Path, planned: Sequence[Any], outcome: Any, notes: Seque
     console.print(f"tables: {folder}", markup=False)
 
 
-def _print_sweep(console: Console, folder: Path, planned: Sequence[Any], outcome: Any, total: int, seconds: float) -> None:
+def _print_sweep(
+    console: Console, folder: Path, planned: Sequence[Any], outcome: Any, total: int, seconds: float
+) -> None:
     done = outcome.statuses.total()
     parts = [f"{count:,} {status}" for status, count in sorted(outcome.statuses.items())]
     text = f"{done:,} of {total:,} runs in {seconds:.1f} s"
@@ -98,7 +113,7 @@ def _print_run(console: Console, folder: Path, group: Any) -> None:
 
 def _find(folder: Path, run_id: str) -> dict[str, Any]:
     for path in sorted((folder / "runs").glob("*.parquet")):
-        rows = pq.read_table(path, filters=[("run_id", "=", run_id)], partitioning=None).to_pylist()
+        rows = pq.read_table(path, filters=[("run_id", "=", run_id)]).to_pylist()
         if rows:
             return rows[0]
     raise FileNotFoundError(f"the row of {run_id} is missing in {folder}")

@@ -38,7 +38,11 @@ def show(words: Sequence[str]) -> int:
         raise BadInput("show takes one name: optlab show rosenbrock")
     homes = [group for group in groups() if words[0] in names(group)]
     if not homes:
-        raise unknown("optimizer, problem or experiment", words[0], {name for group in groups() for name in names(group)})
+        raise unknown(
+            "optimizer, problem or experiment",
+            words[0],
+            {name for group in groups() for name in names(group)},
+        )
     console = Console()
     for group in homes:
         found = entry(group, words[0])

@@ -13,9 +13,7 @@ from typing import Any
 def kinds() -> list[str]:
     """Names of the kinds of figures. Their source is looked at and not imported: listing stays quick."""
     modules = sorted(Path(__file__).parent.glob("*.py"))
-    return [
-        m.stem for m in modules if m.stem != "__init__" and "\ndef draw(" in m.read_text(encoding="utf-8")
-    ]
+    return [m.stem for m in modules if m.stem != "__init__" and "\ndef draw(" in m.read_text(encoding="utf-8")]
 
 
 def draw(kind: str, results: Any, folder: str | Path, **options: Any) -> list[Path]:
@@ -23,9 +21,7 @@ def draw(kind: str, results: Any, folder: str | Path, **options: Any) -> list[Pa
     from .selection import one_of
 
     module = importlib.import_module(f".{one_of('kind of figure', kind, kinds())}", __name__)
-    allowed = [
-        name for name in inspect.signature(module.draw).parameters if name not in ("results", "folder")
-    ]
+    allowed = [name for name in inspect.signature(module.draw).parameters if name not in ("results", "folder")]
     for option in options:
         one_of(f"option of {kind!r}", option, allowed)
     return module.draw(results, Path(folder), **options)

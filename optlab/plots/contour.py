@@ -47,9 +47,7 @@ def path(ax: Axes, track: Track, low: np.ndarray, high: np.ndarray, order: float
         "dash_joinstyle": "round",
     }
     ax.plot(*xy.T, color=style.PAPER, linewidth=2.6, alpha=0.75, zorder=order, **joints)
-    ax.plot(
-        *xy.T, color=tint, linewidth=1.35, linestyle=style.dash(track.optimizer), zorder=order + 0.3, **joints
-    )
+    ax.plot(*xy.T, color=tint, linewidth=1.35, linestyle=style.dash(track.optimizer), zorder=order + 0.3, **joints)
     counts = track.evaluations[: len(xy)]
     tens = 10.0 ** np.arange(1, 8)
     rows = [int(np.searchsorted(counts, ten)) for ten in tens[tens <= counts[-1]]]
@@ -62,9 +60,7 @@ def path(ax: Axes, track: Track, low: np.ndarray, high: np.ndarray, order: float
         ax.plot(*head, color=tint, markeredgecolor=style.PAPER, zorder=4.2 + order / 10, **shape)
         return head
     border, step = left
-    pixels = ax.transData.transform(
-        [border, border + step * 1e-3 / max(np.abs(step / (high - low)).max(), 1e-300)]
-    )
+    pixels = ax.transData.transform([border, border + step * 1e-3 / max(np.abs(step / (high - low)).max(), 1e-300)])
     turn = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) - 90
     arrow = {"marker": (3, 0, turn), "markersize": 9, "markeredgewidth": 0.9, "clip_on": False}
     ax.plot(*border, color=tint, markeredgecolor=style.PAPER, zorder=4.2 + order / 10, **arrow)
@@ -75,11 +71,7 @@ def note(track: Track) -> str:
     """What stands behind a label: the learning rate and the final gap or value."""
     rate = [f"lr {style.number(track.rate)}"] if np.isfinite(track.rate) else []
     what = "gap" if np.isfinite(track.gap).any() else "value"
-    end = (
-        "diverged"
-        if track.status == "diverged" and not track.end < 0
-        else f"{what} {style.number(track.end)}"
-    )
+    end = "diverged" if track.status == "diverged" and not track.end < 0 else f"{what} {style.number(track.end)}"
     return " · ".join([*rate, end])
 
 

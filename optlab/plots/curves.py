@@ -47,9 +47,7 @@ def lines(group: pd.DataFrame, curves: pd.DataFrame, x: str, y: str) -> list[Lin
     return found
 
 
-def envelope(
-    x: np.ndarray, y: np.ndarray, near: int = 4
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def envelope(x: np.ndarray, y: np.ndarray, near: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A single run and, where it goes up and down, the least and largest value within `near` rows."""
     y = np.where(np.isnan(y), np.inf, y)
     with np.errstate(invalid="ignore"):
@@ -89,14 +87,10 @@ def limits(found: Sequence[Line], y: str) -> tuple[float, float]:
         return (FLOOR / 1.5 if low < 20 * FLOOR else 10 ** np.floor(np.log10(low) - 0.1)), top
     near = max(abs(line.y[0]) for line in found) * 1e3 or 1.0
     low, high = max(kept.min(initial=0), -near), min(kept.max(initial=start), near)
-    return (low * 2 if low < 0 else low - 0.05 * (high - low)), high * 2 if high > 0 else high + 0.05 * (
-        high - low
-    )
+    return (low * 2 if low < 0 else low - 0.05 * (high - low)), high * 2 if high > 0 else high + 0.05 * (high - low)
 
 
-def loss(
-    ax: Axes, group: pd.DataFrame, curves: pd.DataFrame, *, x: str = "step", labels: bool = True
-) -> Axes:
+def loss(ax: Axes, group: pd.DataFrame, curves: pd.DataFrame, *, x: str = "step", labels: bool = True) -> Axes:
     """Gap (or value) of each optimizer against `x`, `step` or `evaluations`.
 
     Uses of `group`: run_id, optimizer, status, gap; of `curves`: run_id, x, gap or value. Both axes are
@@ -108,9 +102,7 @@ def loss(
     ax.set_ylabel("gap to the minimum" if y == "gap" else "value")
     low, high = limits(found, y)
     found = [to_floor(line) for line in found] if y == "gap" else found
-    horizontal(
-        ax, max(line.x[-1] for line in found), 0.0 if x == "step" else min(line.x[0] for line in found)
-    )
+    horizontal(ax, max(line.x[-1] for line in found), 0.0 if x == "step" else min(line.x[0] for line in found))
     vertical(ax, low, high, y)
     style.quiet(ax)
     ranks = range(len(found) - 1, -1, -1)  # the best one is drawn last, on top
@@ -134,9 +126,7 @@ def horizontal(ax: Axes, last: float, first: float = 0.0) -> None:
     between = np.concatenate([decades * k for k in range(2, 10)])
     ax.xaxis.set_major_locator(FixedLocator([0.0, *decades] if first <= 0 else list(decades)))
     ax.xaxis.set_minor_locator(FixedLocator([k for k in between if k <= last]))
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{v:,.0f}" if v < 1e5 else f"$10^{{{np.log10(v):.0f}}}$")
-    )
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v < 1e5 else f"$10^{{{np.log10(v):.0f}}}$"))
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
 
 
@@ -161,22 +151,16 @@ def vertical(ax: Axes, low: float, high: float, y: str) -> None:
         ax.set_yscale("log")
 
 
-def trace(
-    ax: Axes, line: Line, low: float, high: float, order: float, spread: bool = True
-) -> tuple[float, float]:
+def trace(ax: Axes, line: Line, low: float, high: float, order: float, spread: bool = True) -> tuple[float, float]:
     """Draw one line with its band; returns the place of its head in data coordinates."""
     tint = style.color(line.optimizer)
     least = FLOOR if ax.get_yscale() == "log" and low < FLOOR else -np.inf
     beyond = high * 1e3 if high > 0 else high + 1e3
-    y, below, above = (
-        np.clip(np.nan_to_num(v, posinf=beyond), least, beyond) for v in (line.y, line.low, line.high)
-    )
+    y, below, above = (np.clip(np.nan_to_num(v, posinf=beyond), least, beyond) for v in (line.y, line.low, line.high))
     if spread and (above > below).any():
         ax.fill_between(line.x, below, above, color=tint, alpha=0.12, linewidth=0, zorder=order - 1)
     joints = {"solid_joinstyle": "round", "dash_joinstyle": "round", "path_effects": style.halo(0.9)}
-    ax.plot(
-        line.x, y, color=tint, linewidth=1.4, linestyle=style.dash(line.optimizer), zorder=order, **joints
-    )
+    ax.plot(line.x, y, color=tint, linewidth=1.4, linestyle=style.dash(line.optimizer), zorder=order, **joints)
     gone = np.flatnonzero((y > high) | (y < low))
     shape: dict[str, Any] = {"marker": style.marker(line.optimizer), "markersize": 5.5}
     head = (float(line.x[-1]), float(np.clip(y[-1], low, high)))
@@ -186,9 +170,7 @@ def trace(
         k = inside[-1] if len(inside) else 0
         head = crossing(ax, line.x[k : k + 2], y[k : k + 2], high if y[-1] > high else low)
         shape = {"marker": "^" if y[-1] > high else "v", "markersize": 8}
-    ax.plot(
-        *head, color=tint, markeredgecolor=style.PAPER, markeredgewidth=0.8, clip_on=False, zorder=4, **shape
-    )
+    ax.plot(*head, color=tint, markeredgecolor=style.PAPER, markeredgewidth=0.8, clip_on=False, zorder=4, **shape)
     return head
 
 

@@ -138,9 +138,7 @@ def head(brush: Brush, course: Course, time: float) -> np.ndarray:
     return place
 
 
-def paint_labels(
-    scene: Stage, renderer: Any, buffer: np.ndarray, heads: list[np.ndarray], time: float
-) -> None:
+def paint_labels(scene: Stage, renderer: Any, buffer: np.ndarray, heads: list[np.ndarray], time: float) -> None:
     """Labels right of the frame, spread apart, each with a thin leader to its head."""
     point = renderer.points_to_pixels(1)
     box, room = scene.panel, min(17 * point, (scene.panel.height + 17 * point) / len(heads))
@@ -190,9 +188,7 @@ def pair(size: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise ValueError(f"size must be width and height in pixels, like 1280x720, not {size!r}") from None
     if width % 2 or tall % 2 or tall < 180 or not 1.2 <= width / tall <= 3:
-        raise ValueError(
-            f"size must be even numbers, 180 high or more and 1.2 to 3 times as wide, not {width}x{tall}"
-        )
+        raise ValueError(f"size must be even numbers, 180 high or more and 1.2 to 3 times as wide, not {width}x{tall}")
     return width, tall
 
 

@@ -90,10 +90,11 @@ def variant(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     leaves = [c for c in (*leaves, "precision") if c in runs]
     said = []
     for leaf in leaves:
-        counts = runs[leaf].astype(str).value_counts(sort=False)
+        values = runs[leaf].map(str)  # a missing value is one of them
+        counts = values.value_counts(sort=False)
         if len(counts) > 1:
             kept = counts.idxmax()
-            runs = runs[runs[leaf].astype(str) == kept]
+            runs = runs[values == kept]
             said.append(f"{leaf.removeprefix('problem.')} {kept}")
     return runs, [s for s in said if not s.startswith("precision")]
 
@@ -123,7 +124,7 @@ def best_setting(runs: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     leaves = [c for c in runs if c.startswith("optimizer.") and runs[c].nunique(dropna=False) > 1]
     if not leaves:
         return runs, 1
-    labels = runs[leaves].astype(str).agg(" ".join, axis=1)
+    labels = runs.groupby(leaves, dropna=False, sort=False).ngroup()
     table = pd.DataFrame({"label": labels, "score": score(runs)})
     table["rate"] = runs[RATE].astype(float) if RATE in leaves else 0.0
     ranked = table.groupby("label", sort=False).agg(score=("score", "median"), rate=("rate", "min"))

@@ -27,7 +27,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     """
     frame = runs.assign(score=score(runs), rate=runs[RATE].astype(float))
     others = [c for c in runs if c.startswith("optimizer.") and c != RATE]
-    frame["setting"] = frame[others].astype(str).agg(" ".join, axis=1) if others else ""
+    frame["setting"] = frame.groupby(others, dropna=False, sort=False).ngroup() if others else 0
     rows = []
     for (optimizer, rate, _), part in frame.groupby(["optimizer", "rate", "setting"], sort=False):
         ends = np.sort(part.score.to_numpy(float))
@@ -50,9 +50,7 @@ def ranking(rows: pd.DataFrame) -> list[str]:
     return [optimizer for *_, optimizer in sorted(ranks)]
 
 
-def panel(
-    ax: Axes, rows: pd.DataFrame, low: float, high: float, *, highlighted: Sequence[str], y: str = "gap"
-) -> Axes:
+def panel(ax: Axes, rows: pd.DataFrame, low: float, high: float, *, highlighted: Sequence[str], y: str = "gap") -> Axes:
     """One problem: the highlighted optimizers in full with their quartiles and labels, the others muted.
 
     Uses of `rows`: optimizer, rate, median, low, high. The axes come with their range of rates. Lines that
@@ -107,9 +105,7 @@ def bold(ax: Axes, part: pd.DataFrame, least: float, high: float, order: float) 
     """One highlighted optimizer; returns its best rate, where that is drawn, and the median there."""
     optimizer = str(part.optimizer.iloc[0])
     tint = style.color(optimizer)
-    low, middle, top = (
-        np.clip(part[c].to_numpy(float), least, beyond(high)) for c in ("low", "median", "high")
-    )
+    low, middle, top = (np.clip(part[c].to_numpy(float), least, beyond(high)) for c in ("low", "median", "high"))
     rate = part.rate.to_numpy(float)
     ax.fill_between(rate, low, top, color=tint, alpha=0.12, linewidth=0, zorder=order - 1)
     look = {"linestyle": style.dash(optimizer), "path_effects": style.halo(0.8), "solid_joinstyle": "round"}
@@ -259,7 +255,5 @@ def draw(
         one_of("sweep of learning rates with optimizer", asked, dict.fromkeys(swept.optimizer))
     tables, kind = collect(runs, names(problem) or held, names(optimizers))
     if not tables:
-        raise ValueError(
-            f"this folder holds no sweep of learning rates with {optimizers} on {problem or held}"
-        )
+        raise ValueError(f"this folder holds no sweep of learning rates with {optimizers} on {problem or held}")
     return style.save(sheet(tables, kind, best), Path(folder), "sensitivity", endings)

@@ -63,9 +63,7 @@ def pieces(course: Course, times: Sequence[float] | np.ndarray) -> list[np.ndarr
     ]
 
 
-def stage(
-    results: Any, chosen: Selection, *, axis: str, size: tuple[int, int], view: str, panel: bool
-) -> Stage:
+def stage(results: Any, chosen: Selection, *, axis: str, size: tuple[int, int], view: str, panel: bool) -> Stage:
     """Draw what stands still, and turn every path into pixels."""
     field_id = chosen.best.field_id.iloc[0]
     surface = field(results, field_id, chosen.minimum)
@@ -77,9 +75,7 @@ def stage(
     ratio = np.ptp(surface.x) / np.ptp(surface.y) if view == "2d" else 1.15
     # Without a panel there is room to the right, and the surface is stretched into it.
     wide = np.clip(tall * ratio, 3.6, 0.6 * room) if panel else np.clip(1.6 * tall * ratio, 3.6, room)
-    ground = (ground_3d if view == "3d" else ground_2d)(
-        sheet, (0.6, 0.72, wide, tall), surface, found, points
-    )
+    ground = (ground_3d if view == "3d" else ground_2d)(sheet, (0.6, 0.72, wide, tall), surface, found, points)
     courses = [course(track, axis, *ground.to_pixels(track)) for track in found]
     beside, graphs = ground.ax, []
     if panel:
@@ -106,9 +102,7 @@ def corner(sheet: Figure) -> tuple[Text, Text]:
     """The two lines of the clock, still empty; not part of the still picture."""
     w = sheet.get_size_inches()[0]
     right = {"ha": "right", "va": "center", "animated": True}
-    large = sheet.text(
-        1 - 0.35 / w, 1 - 0.27 / TALL, "", fontsize=15, weight="bold", color=style.INK, **right
-    )
+    large = sheet.text(1 - 0.35 / w, 1 - 0.27 / TALL, "", fontsize=15, weight="bold", color=style.INK, **right)
     small = sheet.text(1 - 0.35 / w, 1 - 0.55 / TALL, "", fontsize=9, color=style.QUIET, **right)
     return large, small
 
@@ -171,9 +165,7 @@ def ground_3d(sheet: Figure, box: tuple, surface: Field, found: list[Track], poi
             xy = np.vstack([xy[:inside], left[0]])
         # Points in between let a long step follow the surface instead of cutting through it.
         rows = np.linspace(0, len(xy) - 1, 12 * (len(xy) - 1) + 1)
-        xy = np.stack(
-            [np.interp(rows, np.arange(len(xy)), column) for column in np.clip(xy, low, high).T], axis=1
-        )
+        xy = np.stack([np.interp(rows, np.arange(len(xy)), column) for column in np.clip(xy, low, high).T], axis=1)
         return rows, project(ax, xy, on_grid(surface, xy))
 
     inside, kinds = within(points, low, high)
@@ -226,9 +218,7 @@ def side_panel(ax: Axes, found: list[Track], axis: str) -> list[Course]:
     lines = []
     for track in found:
         loss = getattr(track, y)
-        lines.append(
-            Line(track.optimizer, getattr(track, axis), loss, loss, loss, track.status == "diverged")
-        )
+        lines.append(Line(track.optimizer, getattr(track, axis), loss, loss, loss, track.status == "diverged"))
     low, high = limits(lines, y)
     ax.set_xlabel("steps" if axis == "step" else "evaluations")
     first = 0.0 if axis == "step" else min(line.x[0] for line in lines)

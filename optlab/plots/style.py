@@ -26,7 +26,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("gradient_descent", "sgd", "polyak_sgd", "noisy_sgd", "optimistic_gradient_descent"),
     ),
     "momentum": ("#0072B2", ("momentum", "heavy_ball", "lookahead", "lars", "fromage")),
-    "nesterov": ("#56B4E9", ("nesterov", "adan", "schedule_free_sgd", "acprop")),
+    "nesterov": ("#56B4E9", ("nesterov", "nag", "adan", "schedule_free_sgd", "acprop")),
     "adagrad": ("#009E73", ("adagrad", "adafactor", "sm3", "ademamix")),
     "adadelta": ("#7a7a7a", ("adadelta", "dog", "dowg", "prodigy", "dadapt_adamw", "mechanize", "cocob")),
     "rmsprop": ("#CC79A7", ("rmsprop", "novograd", "rprop")),
@@ -159,9 +159,7 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def spread(
-    wanted: Sequence[float] | np.ndarray, room: float, low: float = -np.inf, high: float = np.inf
-) -> np.ndarray:
+def spread(wanted: Sequence[float] | np.ndarray, room: float, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
     """The places nearest to the wanted ones (least squares) that are at least `room` apart: `[n]`.
 
     Pool adjacent violators: with y_i = z_i + i room the z must not decrease, so neighbours that
@@ -260,9 +258,7 @@ def key(sheet: Figure, optimizers: Sequence[str], y: float, left: float = 0.35, 
     for text, width, optimizer in zip(texts, widths, optimizers, strict=True):
         look = {"color": color(optimizer), "linestyle": dash(optimizer), "linewidth": 1.3}
         shape = {"marker": marker(optimizer), "markersize": size * 0.6, "markevery": [1]}
-        sheet.add_artist(
-            line := Line2D([x, x + size * 0.009, x + size * 0.018], [1 - y / h] * 3, **look, **shape)
-        )
+        sheet.add_artist(line := Line2D([x, x + size * 0.009, x + size * 0.018], [1 - y / h] * 3, **look, **shape))
         line.set_transform(across)
         text.set_x((x + size * 0.023) / w)
         x += width

@@ -92,15 +92,14 @@ def background(ax: Axes, surface: Field, avoid: np.ndarray | None = None, labels
         if labels:
             label_decades(ax, lines, decades, avoid)
     if surface.signed:
-        ax.contour(
-            *grid, levels=[0.0], colors="#1d2733", linewidths=1.0, linestyles=[(0, (6, 3))], zorder=0.6
-        )
+        ax.contour(*grid, levels=[0.0], colors="#1d2733", linewidths=1.0, linestyles=[(0, (6, 3))], zorder=0.6)
     ax.set_xlim(surface.x[0], surface.x[-1])
     ax.set_ylim(surface.y[0], surface.y[-1])
     for spine in ax.spines.values():
         spine.set(color="#aab2bb", linewidth=0.7)
     ax.tick_params(labelsize=8, colors=style.QUIET, length=3, width=0.6)
-    ax.set_xlabel("$x_0$", fontsize=10, color=style.QUIET, loc="right", labelpad=2)
+    # Beside the end of the axis: below it the key has its place.
+    ax.annotate("$x_0$", (1, 0), (6, -3), "axes fraction", "offset points", fontsize=10, color=style.QUIET)
     ax.set_ylabel("$x_1$", fontsize=10, color=style.QUIET, rotation=0, labelpad=5)
     return ax
 
@@ -131,11 +130,7 @@ def label_decades(ax: Axes, lines: Any, decades: dict[float, str], avoid: np.nda
         spots = spots[np.all((spots > 0.06) & (spots < 0.94), axis=1)][::3]
         if not len(spots):
             continue
-        gaps = (
-            np.linalg.norm(spots[:, None] - taken[None], axis=2).min(axis=1)
-            if len(taken)
-            else np.ones(len(spots))
-        )
+        gaps = np.linalg.norm(spots[:, None] - taken[None], axis=2).min(axis=1) if len(taken) else np.ones(len(spots))
         spot = spots[int(np.argmax(np.minimum(gaps, 0.15)))]
         if gaps.max() < 0.025:
             continue
@@ -180,9 +175,7 @@ def row(ax: Axes, entries: list[tuple[str, float, str]], below: float) -> None:
     for shape, size, words in entries:
         face = {"markerfacecolor": style.PAPER, "markeredgecolor": style.INK, "markeredgewidth": 0.8}
         ax.plot(*to((x, y)), shape, markersize=size * 0.8, **face, **look)
-        text = ax.text(
-            *to((x + 7 * point, y)), words, fontsize=8, color=style.QUIET, va="center_baseline", **look
-        )
+        text = ax.text(*to((x + 7 * point, y)), words, fontsize=8, color=style.QUIET, va="center_baseline", **look)
         x = text.get_window_extent().x1 + 16 * point
 
 

@@ -16,9 +16,7 @@ from PIL import Image, ImageChops
 
 Write = Callable[[np.ndarray], None]
 #: Colours as the screens take them, even sizes, playable before it is loaded.
-H264 = (
-    "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
-)
+H264 = "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
 H264 += " -c:v libx264 -pix_fmt yuv420p -crf 20 -movflags +faststart"
 #: Two passes over a lossless file. One pass that splits the stream would hold every frame in ffmpeg.
 PALETTE = "palettegen=max_colors=255:stats_mode=full"
@@ -30,9 +28,7 @@ def ffmpeg() -> str | None:
     """The PATH's ffmpeg if it has H.264, else the one of the package imageio-ffmpeg, else None."""
     found = shutil.which("ffmpeg")
     if found:
-        listing = subprocess.run(
-            [found, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False
-        )
+        listing = subprocess.run([found, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
         if "libx264" in listing.stdout:
             return found
     try:
@@ -128,9 +124,7 @@ def _pipe(arguments: list[str], size: tuple[int, int], fps: int) -> Iterator[Wri
                     process.stdin.close()
         if process.returncode:
             errors.seek(0)
-            raise RuntimeError(
-                f"ffmpeg could not write the film: {errors.read().decode(errors='replace').strip()}"
-            )
+            raise RuntimeError(f"ffmpeg could not write the film: {errors.read().decode(errors='replace').strip()}")
 
 
 def _send(process: subprocess.Popen, frame: np.ndarray) -> None:

@@ -64,10 +64,7 @@ def staircase_inflection() -> Surface:
         domain=([-22.0, -5.0], [22.0, 5.0]),
         points=(
             Point([0.0, 0.0], 0.0, "minimum"),
-            *(
-                Point([math.tau * k, 0.0], (math.tau * k) ** 2 / 2, "degenerate")
-                for k in (1, -1, 2, -2, 3, -3)
-            ),
+            *(Point([math.tau * k, 0.0], (math.tau * k) ** 2 / 2, "degenerate") for k in (1, -1, 2, -2, 3, -3)),
         ),
         residual=residual,
         tags=("inflection", "plateau", "degenerate-min", "least-squares"),

@@ -210,8 +210,7 @@ def muller_brown() -> Surface:
     def fn(p):
         x, y = p
         return sum(
-            A * jnp.exp(a * (x - X) ** 2 + b * (x - X) * (y - Y) + c * (y - Y) ** 2)
-            for A, a, b, c, X, Y in terms
+            A * jnp.exp(a * (x - X) ** 2 + b * (x - X) * (y - Y) + c * (y - Y) ** 2) for A, a, b, c, X, Y in terms
         )
 
     return Surface(

@@ -1,0 +1,57 @@
+# make demo and make test set everything up by themselves; the rest is for whoever works on optlab.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format bench lock wheel clean
+
+demo: .venv/.ready
+	$(BIN)/optlab experiment=demo
+	$(BIN)/optlab experiment=races
+	$(BIN)/optlab plot sensitivity results/demo
+	$(BIN)/optlab plot contour results/races
+	$(BIN)/optlab plot curves results/races
+	$(BIN)/optlab plot race results/races problem=bounded_strict_saddle,beale
+	@echo
+	@echo "Open:"
+	@echo "  results/demo/figures/sensitivity.png                      7,200 runs: which rates let whom down where"
+	@echo "  results/races/figures/contour_bounded_strict_saddle.png   how seven optimizers pass a saddle"
+	@echo "  results/races/figures/curves_beale.png                    loss against steps and evaluations"
+	@echo "  results/races/figures/race_bounded_strict_saddle.mp4      the same as a race (and .gif)"
+	@echo "The tables: results/demo/runs, results/demo/curves; in Python: optlab.load('results/demo').runs"
+
+test: .venv/.ready
+	$(BIN)/python -m pytest -n $$(nproc)
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready
+	$(BIN)/python -m benchmarks
+
+wheel: .venv/.ready
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+# Needs uv on the PATH. The lock holds names, versions and hashes, and no address of an index.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --extra dev pyproject.toml -o requirements.lock
+
+# Debian's python3 comes without ensurepip; its package python3-venv has it.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "python3-venv is missing; installing it"; \
+	  sudo=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv .cache dist build outputs multirun results/demo results/races results/study
