@@ -55,10 +55,11 @@ class Outcome(NamedTuple):
 
 
 class _Ledger:
-    """What the threads of one sweep share: ids taken, fields stored, and a lock around them."""
+    """What the threads of one sweep share: ids taken, fields stored, a lock around them, and whether to stop."""
 
     def __init__(self, study: Study) -> None:
         self.lock = threading.Lock()
+        self.stopping = threading.Event()
         self.taken = table.done(study.folder)
         self.fields = {path.stem for path in (study.folder / "fields").glob("*.parquet")}
 
@@ -91,6 +92,7 @@ def execute(groups: Sequence[Group], study: Study) -> Outcome:
                 errors += outcome.errors
         except BaseException:
             # Ctrl-C, a full disk: units that are written stay, nothing new begins.
+            ledger.stopping.set()
             for future in futures:
                 future.cancel()
             chunks.shutdown(cancel_futures=True)
@@ -167,6 +169,8 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
     except (OSError, MemoryError):
         raise
     except Exception as error:
+        if ledger.stopping.is_set():
+            raise  # a chunk that was called off is no result
         rigid = [] if statuses else _rigid_columns(group)
         if rigid:
             return _run_split(group, rigid, study, ledger, pool)
