@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from optlab.run import PATIENCE, advance, start
+from optlab.optimizers.counts import Progress, nodes
+from optlab.optimizers.linesearch import SearchState, select
+from optlab.run import PATIENCE, advance, infinity_norm, start
 from optlab.types import Array, Problem, PyTree, Status, full_batch
 
 
@@ -19,7 +21,7 @@ class Minimum(NamedTuple):
     value: Array  #: the function there: `[]`
     grad_norm: Array  #: infinity norm of its gradient: `[]`
     status: Array  #: an `optlab.Status`, e.g. ``optlab.Status.converged``
-    steps: Array
+    steps: Array  #: iterations: a line search and its trials are one
     n_value: Array
     n_grad: Array
     n_hvp: Array
@@ -63,12 +65,33 @@ def minimize(
     )
     key = jax.random.key(0)  # nothing is random here
 
-    def unfinished(state):
-        return (state.status == Status.running) & (state.step < max_steps)
+    def unfinished(carry):
+        state, iterations = carry
+        return (state.status == Status.running) & (iterations < max_steps)
 
-    def body(state):
-        return advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
+    def body(carry):
+        state, iterations = carry
+        new = advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
+        return new, iterations + _ended(new)
 
-    state = lax.while_loop(unfinished, body, start(problem, optimizer, (key, key), gtol=gtol))
+    begun = start(problem, optimizer, (key, key), gtol=gtol)
+    state, iterations = lax.while_loop(unfinished, body, (begun, jnp.zeros((), jnp.int32)))
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
-    return Minimum(state.params, state.value, state.grad_norm, status, state.step, *state.counts)
+    x, value, grad_norm = _settled(state)
+    return Minimum(x, value, grad_norm, status, iterations, *state.counts)
+
+
+def _ended(state) -> Array:
+    """1 where an iteration has ended; an update is one, unless it was a trial of a line search."""
+    progress = nodes(state.opt_state, Progress)
+    return progress[0].fresh.astype(jnp.int32) if progress else jnp.ones((), jnp.int32)
+
+
+def _settled(state) -> tuple[PyTree, Array, Array]:
+    """The last point, or where the last search began if its trial is no better."""
+    x, value, norm = state.params, state.value, state.grad_norm
+    for search in nodes(state.opt_state, SearchState):
+        back = ~(value <= search.value) & (state.status != Status.converged) & jnp.isfinite(search.value)
+        x, value = select(back, search.base, x), jnp.where(back, search.value, value)
+        norm = jnp.where(back, infinity_norm(search.grad), norm)
+    return x, value, norm

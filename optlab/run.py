@@ -13,7 +13,8 @@ import optax
 from jax import lax
 
 from optlab import probes as asking
-from optlab.optimizers.counts import Counts
+from optlab.optimizers import counts as accounts
+from optlab.optimizers.counts import Counts, Progress
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, full_batch
 
 #: The target ladder: 51 gaps from 1e2 to 1e-8, five in each decade (COCO).
@@ -87,49 +88,6 @@ def _batch(problem: Problem, key: Array, step: Array) -> PyTree:
     return problem.batch(problem.data, key if problem.batch is full_batch else jax.random.fold_in(key, step))
 
 
-def _spent(opt_state: PyTree) -> Counts | None:
-    """The evaluations that the optimizer has made by itself, from the `Counts` nodes in its state."""
-    nodes = [n for n in _nodes(opt_state) if isinstance(n, Counts)]
-    return jax.tree.map(lambda *parts: sum(parts), *nodes) if nodes else None
-
-
-def _nodes(tree: PyTree) -> list:
-    """The named tuples of an optimizer's state that know about evaluations."""
-    known = (Counts, optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)
-    leaves = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, known))
-    return [node for node in leaves if isinstance(node, known)]
-
-
-def _spent_in_optax(opt_state: PyTree) -> Counts | None:
-    """What optax's line searches spent in the last step; their state does not add it up.
-
-    Each trial of the zoom search costs a value and a gradient, each one of backtracking a value.
-    """
-    total = None
-    for node in _nodes(opt_state):
-        if isinstance(node, Counts):
-            continue
-        trials = jnp.asarray(node.info.num_linesearch_steps, jnp.int32)
-        zoom = isinstance(node, optax.ScaleByZoomLinesearchState)
-        stored = 1 if not zoom and node.grad is not None else 0
-        here = Counts(trials, trials if zoom else jnp.full_like(trials, stored), jnp.zeros_like(trials))
-        total = here if total is None else jax.tree.map(jnp.add, total, here)
-    return total
-
-
-def _known(problem: Problem, opt_state: PyTree) -> tuple[Array, PyTree] | None:
-    """Value and gradient at the new parameters, where the optimizer's line search has them already.
-
-    On another batch they would be those of another function.
-    """
-    if problem.batch is not full_batch:
-        return None
-    for node in _nodes(opt_state):
-        if getattr(node, "grad", None) is not None:
-            return node.value, node.grad
-    return None
-
-
 def _evaluate(problem: Problem, params: PyTree, key: Array, step: Array) -> tuple[Array, PyTree]:
     return jax.value_and_grad(problem.loss)(params, _batch(problem, key, step))
 
@@ -146,7 +104,12 @@ def _noise_free(problem: Problem, params: PyTree, value: Array) -> Array:
 def _judge(state: State, gtol: float, patience: int) -> Array:
     """The status of a state, decided here and nowhere else."""
     finite = (jnp.abs(state.value) <= state.limit) & jnp.isfinite(state.grad_norm)
-    status = jnp.where(state.still >= patience, Status.stalled, Status.running)
+    stalled = state.still >= patience
+    for node in accounts.nodes(state.opt_state, Progress):
+        # A trial may be no number and the search come back from it; but nobody comes back from far below.
+        finite |= (state.step > 0) & ~(state.value < -state.limit)
+        stalled |= node.stalled
+    status = jnp.where(stalled, Status.stalled, Status.running)
     status = jnp.where(state.grad_norm <= gtol, Status.converged, status)
     return jnp.where(finite, status, Status.diverged).astype(jnp.int32)
 
@@ -169,7 +132,7 @@ def start(
     missed = None
     if problem.minimum is not None:
         unmet = (best - problem.minimum > TARGETS.astype(best.dtype)).astype(jnp.int32)
-        many = _spent(opt_state) is not None or _spent_in_optax(opt_state) is not None
+        many = accounts.spent(opt_state, opt_state) is not None
         missed = (unmet, jax.tree.map(lambda n: jnp.full_like(unmet, 1) * n, counts)) if many else (unmet, None)
     state = State(
         params, opt_state, value, grad, infinity_norm(grad), best,
@@ -192,7 +155,8 @@ def advance(
     updates, opt_state, spent = _update(problem, optimizer, batch_key, state)
     updates = jax.tree.map(lambda u: jnp.where(live, u, jnp.zeros_like(u)), updates)
     params = optax.apply_updates(state.params, updates)
-    known = _known(problem, opt_state)
+    # On another batch they would be those of another function.
+    known = accounts.known(opt_state) if problem.batch is full_batch else None
     if known is None:
         value, grad = _evaluate(problem, params, batch_key, state.step + 1)
         spent = Counts(spent.n_value + 1, spent.n_grad + 1, spent.n_hvp)
@@ -219,13 +183,14 @@ def _update(problem, optimizer, key, state):
     """The optimizer's proposal, its next state, and the evaluations that it made by itself."""
     batch = _batch(problem, key, state.step)
 
-    def value_fn(params, residual_fn=None):
+    def value_fn(params, residual_fn=None, flat=None):
         # optax's zoom search hands every extra argument on to `value_fn` and raises on those that it
         # does not take.
-        del residual_fn
+        del residual_fn, flat
         return problem.loss(params, batch)
 
-    extra = {"value": state.value, "grad": state.grad, "value_fn": value_fn}
+    # Where the loss is the same at every step, a line search may make one trial an update (see `linesearch`).
+    extra = {"value": state.value, "grad": state.grad, "value_fn": value_fn, "flat": problem.batch is full_batch}
     if problem.residual is not None:
         residual = problem.residual
         extra["residual_fn"] = lambda params: residual(params, batch)
@@ -233,13 +198,7 @@ def _update(problem, optimizer, key, state):
     updates, opt_state = optimizer.update(state.grad, state.opt_state, state.params, **extra)
     # Some of optax's states change their dtype in the first update under float64.
     opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), opt_state, state.opt_state)
-    zero = jnp.asarray(0, jnp.int32)
-    spent = Counts(zero, zero, zero)
-    if (own := _spent(opt_state)) is not None:
-        spent = jax.tree.map(lambda now, old: (now - old).astype(jnp.int32), own, _spent(state.opt_state))
-    if (optax_own := _spent_in_optax(opt_state)) is not None:
-        spent = jax.tree.map(jnp.add, spent, optax_own)
-    return updates, opt_state, spent
+    return updates, opt_state, accounts.spent(state.opt_state, opt_state) or accounts.zero()
 
 
 def _motionless(params: PyTree, updates: PyTree) -> Array:
