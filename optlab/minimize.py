@@ -9,7 +9,7 @@ import optax
 from jax import lax
 
 from optlab.optimizers.counts import Progress, nodes
-from optlab.optimizers.linesearch import SearchState, select
+from optlab.optimizers.descent import SearchState, select
 from optlab.run import PATIENCE, advance, infinity_norm, start
 from optlab.types import Array, Problem, PyTree, Status, full_batch
 

@@ -1,157 +1,12 @@
-"""Line searches: how far to go along a direction.
+"""Line searches: how far to go along a direction. Each is a `Machine` (see `descent`) as an optax transform."""
 
-A line search is a small scalar state machine over phi(alpha) = f(x + alpha d): `Machine.init` takes
-phi(0), phi'(0) and a first trial, `Machine.step` takes phi and phi' at the trial and says which is
-next, or that it is done. Two drivers share it. *Nested*, a while loop within one `update` calls
-`value_fn` until the search is done: what a user of `optax.chain` wants. *Flat* (`flat=True`), an `update`
-takes the value and gradient at the parameters as one trial and moves to the next: in a batch no
-lane waits for the longest search of another. `run` and `minimize` are flat where the loss is the same at
-every step.
-"""
+from typing import NamedTuple
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
-from optlab.optimizers.counts import Counts, Progress, zero
-from optlab.types import Array, PyTree
-
-
-class Scalars(NamedTuple):
-    """What a search knows: all scalars. A machine may carry more in `more`."""
-
-    alpha: Array  #: the trial to evaluate, or, when `done`, the accepted step
-    value0: Array  #: phi(0)
-    slope0: Array  #: phi'(0), negative
-    trials: Array
-    done: Array
-    failed: Array  #: no acceptable step was found; the accepted one does not go uphill
-    more: Any = ()
-
-
-class Machine(NamedTuple):
-    """A line search as two functions of scalars."""
-
-    init: Callable[[Array, Array, Array], Scalars]  #: (phi(0), phi'(0), first trial)
-    step: Callable[[Scalars, Array, Array], Scalars]  #: (state, phi(alpha), phi'(alpha))
-
-
-class SearchState(NamedTuple):
-    """The state of a search as an optax transform."""
-
-    scalars: Scalars
-    base: PyTree  #: where the search began
-    direction: PyTree
-    value: Array  #: at `base`; in the nested form at the new parameters
-    grad: PyTree  #: the same; whoever evaluates next may take them from here
-    steepest: Array  #: whether the search goes along -grad, for want of a direction that descends
-    progress: Progress  #: `fresh`: this update began a new search; `stalled`: one along -grad has failed
-    counts: Counts
-
-
-def dot(a: PyTree, b: PyTree) -> Array:
-    """Inner product of two trees: `[]`."""
-    products = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
-    return sum(jax.tree.leaves(products))  # type: ignore[return-value]
-
-
-def select(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
-    """One of two trees by a scalar condition, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-def unit_step(previous: Scalars, slope: Array) -> Array:
-    """Newton-like directions carry their length: the first trial is 1."""
-    del previous
-    return jnp.ones_like(slope)
-
-
-def same_change(previous: Scalars, slope: Array) -> Array:
-    """The first-order change of the last accepted step, alpha phi'(0), is expected again (Nocedal and Wright, 3.5)."""
-    before = previous.alpha * previous.slope0
-    return jnp.where(previous.trials > 0, before / slope, jnp.minimum(1, 1 / jnp.sqrt(-slope)))
-
-
-def searching(
-    machine: Machine, first: Callable[[Scalars, Array], Array] = unit_step
-) -> optax.GradientTransformationExtraArgs:
-    """A machine as an optax transform: takes a direction as `updates`, returns the step along it."""
-
-    def init(params):
-        value = jnp.full((), jnp.inf, jax.tree.leaves(params)[0].dtype)
-        no, zeros = jnp.asarray(False), jax.tree.map(jnp.zeros_like, params)
-        scalars = machine.init(value, jnp.full_like(value, -1), jnp.ones_like(value))
-        scalars = jax.tree.map(lambda s: jnp.asarray(s), scalars._replace(done=jnp.asarray(True)))
-        return SearchState(scalars, zeros, zeros, value, zeros, no, Progress(no, no), zero())
-
-    def update(updates, state, params, *, value=None, grad=None, value_fn=None, flat=None, **unused):
-        if value is None or grad is None:
-            raise ValueError("a line search needs value=, grad= and, unless flat=True, value_fn= in update()")
-        flat = value_fn is None if flat is None else flat
-        value = jnp.asarray(value, state.value.dtype)
-        step = _flat if flat else _nested
-        return step(machine, first, updates, state, params, value, grad, value_fn)
-
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _begin(machine, first, direction, state, params, value, grad) -> SearchState:
-    """A new search from `params`, along -grad where the last one failed or the direction does not descend."""
-    failed = state.scalars.failed
-    steepest = failed | ~(dot(grad, direction) < 0)
-    length = jnp.sqrt(dot(grad, grad))
-    direction = select(steepest, jax.tree.map(lambda g: -g / jnp.maximum(length, 1).astype(g.dtype), grad), direction)
-    slope = dot(grad, direction).astype(value.dtype)
-    flat = ~(slope < 0)  # the gradient is zero, or not a number
-    alpha = jnp.where(steepest, 1, first(state.scalars, slope)).astype(value.dtype)
-    scalars = machine.init(value, slope, jnp.where(flat, 0, alpha))
-    return state._replace(
-        scalars=scalars._replace(done=flat, failed=flat), base=params, direction=direction, value=value, grad=grad,
-        steepest=steepest,
-        progress=Progress(jnp.asarray(True), state.progress.stalled | (failed & state.steepest)),
-    )  # fmt: skip
-
-
-def _nested(machine, first, updates, state, params, value, grad, value_fn):
-    if value_fn is None:
-        raise ValueError("a line search within one update needs value_fn=, a function of the parameters")
-    begun = _begin(machine, first, updates, state, params, value, grad)
-
-    def trial(carry):
-        scalars, *_ = carry
-        value, grad = jax.value_and_grad(value_fn)(_along(params, begun.direction, scalars.alpha))
-        value = value.astype(scalars.value0.dtype)
-        return machine.step(scalars, value, dot(grad, begun.direction).astype(value.dtype)), value, grad
-
-    start = (begun.scalars, value, grad)
-    scalars, value, grad = lax.while_loop(lambda carry: ~carry[0].done, trial, start)
-    made = scalars.trials.astype(state.counts.n_value.dtype)
-    counts = state.counts._replace(n_value=state.counts.n_value + made, n_grad=state.counts.n_grad + made)
-    new = begun._replace(scalars=scalars, value=value, grad=grad, counts=counts)
-    return jax.tree.map(lambda d: scalars.alpha.astype(d.dtype) * d, begun.direction), new
-
-
-def _flat(machine, first, updates, state, params, value, grad, value_fn):
-    del value_fn
-    slope = dot(grad, state.direction).astype(value.dtype)
-    scalars = select(state.scalars.done, state.scalars, machine.step(state.scalars, value, slope))
-    going = state._replace(scalars=scalars, progress=state.progress._replace(fresh=jnp.asarray(False)))
-    new = select(scalars.done, _begin(machine, first, updates, going, params, value, grad), going)
-    trial = _along(new.base, new.direction, new.scalars.alpha)
-    return jax.tree.map(lambda t, p: t - p, trial, params), new
-
-
-def _along(base: PyTree, direction: PyTree, alpha: Array) -> PyTree:
-    return jax.tree.map(lambda x, d: x + alpha.astype(x.dtype) * d, base, direction)
-
-
-def _scalars(value: Array, slope: Array, alpha: Array, more: Any = ()) -> Scalars:
-    none, no = jnp.zeros((), jnp.int32), jnp.asarray(False)
-    return Scalars(alpha, value, slope, none, no, no, more)
+from optlab.optimizers.descent import Machine, after_trial, dot, scalars, searching, select, unit_step  # noqa: F401
+from optlab.types import Array
 
 
 def constant(step: float = 1.0) -> optax.GradientTransformationExtraArgs:
@@ -169,7 +24,7 @@ def constant(step: float = 1.0) -> optax.GradientTransformationExtraArgs:
         del previous
         return jnp.full_like(slope, step)
 
-    return searching(Machine(_scalars, accept), first)
+    return searching(Machine(scalars, accept), first)
 
 
 def armijo(
@@ -190,19 +45,9 @@ def armijo(
         lower, upper = shrink
         shorter = jnp.where(jnp.isfinite(value), jnp.clip(parabola, lower * a, upper * a), lower * a)
         failed = ~done & (trials >= max_trials)
-        return _next(state, shorter, done, failed, jnp.zeros_like(a))._replace(trials=trials)
+        return after_trial(state, shorter, done, failed, jnp.zeros_like(a))._replace(trials=trials)
 
-    return searching(Machine(_scalars, step), first)
-
-
-def _next(state: Scalars, alpha: Array, done: Array, failed: Array, fallback: Array) -> Scalars:
-    """The state after a trial: accepted, given up for `fallback` (evaluated once more), or on to `alpha`."""
-    gave_up = state.failed  # the trial just made was the fallback
-    return state._replace(
-        alpha=jnp.where(done | gave_up, state.alpha, jnp.where(failed, fallback, alpha)),
-        done=done | gave_up,
-        failed=gave_up | failed,
-    )
+    return searching(Machine(scalars, step), first)
 
 
 class Bracket(NamedTuple):
@@ -223,17 +68,17 @@ def strong_wolfe(
 ) -> optax.GradientTransformationExtraArgs:
     """Bracketing and zooming, with cubic interpolation, to a step that satisfies the strong Wolfe conditions.
 
-    phi(a) <= phi(0) + c1 a phi'(0) and |phi'(a)| <= c2 |phi'(0)|. The step grows (1.1 to 4 times the last
-    stretch, where the cubic through both ends says) until an interval holds such a point, which then shrinks. A trial
-    that is no number ends the interval. Where rounding hides the decrease, Hager and Zhang's approximate
-    conditions, eq. 1.4, stand in for the first. Use c2 = 0.1 for conjugate gradients. Source: Nocedal and
-    Wright (2006), alg. 3.5 and 3.6, eq. 3.59; the limits of the extrapolation: More and Thuente (1994).
+    phi(a) <= phi(0) + c1 a phi'(0) and |phi'(a)| <= c2 |phi'(0)|. The step grows, by
+    1.1 to 4 times the last stretch, until an interval holds such a point; that shrinks. A trial that is no number
+    ends the interval. Where rounding hides the decrease, Hager and Zhang's approximate condition stands in for
+    the first. Use c2 = 0.1 for conjugate gradients. Source: Nocedal and Wright (2006), alg. 3.5 and 3.6, eq. 3.59;
+    the limits of the extrapolation: More and Thuente (1994).
     """
 
     def init(value, slope, alpha):
         zero = jnp.zeros_like(value)
         more = Bracket(zero, value, slope, zero, value, slope, jnp.asarray(False), jnp.full_like(value, jnp.inf))
-        return _scalars(value, slope, alpha, more)
+        return scalars(value, slope, alpha, more)
 
     def step(state, f, m):
         a, b, trials = state.alpha, state.more, state.trials + 1
@@ -254,7 +99,7 @@ def strong_wolfe(
         narrow = jnp.abs(high - low) <= jnp.finfo(f.dtype).eps * jnp.maximum(low, high)
         failed = ~done & ((trials >= max_trials) | (closed & narrow))
         alpha = jnp.where(closed, _zoom(new, b), _extrapolate(new))
-        return _next(state, alpha, done, failed, low)._replace(trials=trials, more=new)
+        return after_trial(state, alpha, done, failed, low)._replace(trials=trials, more=new)
 
     return searching(Machine(init, step), first)
 
@@ -288,30 +133,33 @@ def _extrapolate(b: Bracket) -> Array:
 
 
 def exact(tolerance: float = 1e-8, max_trials: int = 20, first=unit_step) -> optax.GradientTransformationExtraArgs:
-    """The minimizer along the direction: phi'(a) = 0, to `tolerance` |phi'(0)|.
+    """The minimizer along the direction: |phi'(a)| <= tolerance |phi'(0)|.
 
-    On a quadratic phi' is linear, so that the secant through phi'(0) and one trial gives it at the second
-    trial; elsewhere the secant goes on from the last two trials, and halves the step where it would go uphill. What theory assumes
-    of steepest descent and conjugate gradients; rarely worth its evaluations outside of them.
+    On a quadratic phi' is linear, so that the secant through phi'(0) and one trial finds it at the second
+    trial. Elsewhere the secant goes on from the last two trials and is kept within the interval on which
+    phi' is known to change its sign. What theory assumes of steepest descent and conjugate gradients; seldom
+    worth its evaluations outside of them.
     """
 
     def init(value, slope, alpha):
-        return _scalars(value, slope, alpha, (jnp.zeros_like(value), slope))
+        zero = jnp.zeros_like(value)
+        # The last trial and its slope; the interval: a point before the minimizer, one beyond it.
+        return scalars(value, slope, alpha, (zero, slope, zero, jnp.full_like(value, jnp.inf)))
 
     def step(state, f, m):
         a, trials = state.alpha, state.trials + 1
-        before, m_before = state.more
+        before, m_before, low, high = state.more
         noise = 10 * jnp.finfo(f.dtype).eps * jnp.abs(state.value0)
-        usable = jnp.isfinite(f) & jnp.isfinite(m) & (f <= jnp.maximum(state.value0, state.value0 + noise))
-        done = usable & (jnp.abs(m) <= tolerance * jnp.abs(state.slope0))
+        usable = jnp.isfinite(f) & jnp.isfinite(m)
+        beyond = ~usable | (m > 0) | (f > state.value0 + noise)
+        low, high = jnp.where(beyond, low, a), jnp.where(beyond, a, high)
+        done = usable & (f <= state.value0 + noise) & (jnp.abs(m) <= tolerance * jnp.abs(state.slope0))
         secant = a - m * (a - before) / (m - m_before)
-        longer = jnp.where(m < m_before, 4 * a, secant)  # concave so far: no minimizer in sight
-        guess = jnp.where(jnp.isfinite(f) & jnp.isfinite(m), longer, before + 0.1 * (a - before))
-        guess = jnp.where(jnp.isfinite(guess) & (guess > 0), guess, 0.5 * a)
-        failed = ~done & (trials >= max_trials)
-        keep = jnp.isfinite(m)
-        more = (jnp.where(keep, a, before), jnp.where(keep, m, m_before))
-        settled = jnp.where(usable, a, 0)
-        return _next(state, guess, done, failed, settled)._replace(trials=trials, more=more)
+        middle = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 4 * a)
+        alpha = jnp.where((secant > low) & (secant < high) & (secant <= 100 * a), secant, middle)
+        narrow = high - low <= 2 * jnp.finfo(f.dtype).eps * low
+        failed = ~done & ((trials >= max_trials) | narrow)
+        last = tuple(jnp.where(usable, new, old) for new, old in ((a, before), (m, m_before)))
+        return after_trial(state, alpha, done, failed, low)._replace(trials=trials, more=(*last, low, high))
 
     return searching(Machine(init, step), first)

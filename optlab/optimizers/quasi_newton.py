@@ -2,44 +2,13 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from optlab.optimizers.linesearch import SearchState, dot, select, strong_wolfe
-from optlab.types import Array, PyTree
-
-
-class DescentState(NamedTuple):
-    """A direction and a search along it."""
-
-    memory: PyTree
-    search: SearchState
-
-
-def searched(
-    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs
-) -> optax.GradientTransformationExtraArgs:
-    """Goes down a direction's update as far as a line search says.
-
-    `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is updated once an
-    iteration, at the accepted points, and forgets what it has learnt when the search had to fall back
-    to steepest descent.
-    """
-
-    def init(params):
-        return DescentState(direction.init(params), search.init(params))
-
-    def update(updates, state, params, **extra):
-        ascent, memory = direction.update(updates, state.memory, params)
-        descent = jax.tree.map(jnp.negative, ascent)
-        steps, found = search.update(descent, state.search, params, **{**extra, "grad": updates})
-        _, fresh = direction.update(updates, direction.init(params), params)
-        memory = select(found.steepest, fresh, memory)
-        return steps, DescentState(select(found.progress.fresh, memory, state.memory), found)
-
-    return optax.GradientTransformationExtraArgs(init, update)
+from optlab.optimizers.descent import searched
+from optlab.optimizers.linesearch import strong_wolfe
+from optlab.types import Array
 
 
 class BFGSState(NamedTuple):

@@ -1,0 +1,197 @@
+"""Going down a direction: the two drivers that every line search shares.
+
+A line search is a small scalar state machine over phi(alpha) = f(x + alpha d): `Machine.init` takes
+phi(0), phi'(0) and a first trial, `Machine.step` takes phi and phi' at the trial and says which is
+next, or that it is done. Two drivers share it. *Nested*, a while loop within one `update` calls
+`value_fn` until the search is done: what a user of `optax.chain` wants. *Flat* (`flat=True`), an `update`
+takes the value and gradient at the parameters as one trial and moves to the next: in a batch no
+lane waits for the longest search of another. `run` and `minimize` are flat where the loss is the same at
+every step.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from optlab.optimizers.counts import Counts, Progress, zero
+from optlab.types import Array, PyTree
+
+
+class Scalars(NamedTuple):
+    """What a search knows: all scalars. A machine may carry more in `more`."""
+
+    alpha: Array  #: the trial to evaluate, or, when `done`, the accepted step
+    value0: Array  #: phi(0)
+    slope0: Array  #: phi'(0), negative
+    trials: Array
+    done: Array
+    failed: Array  #: no acceptable step was found; the accepted one does not go uphill
+    more: Any = ()
+
+
+class Machine(NamedTuple):
+    """A line search as two functions of scalars."""
+
+    init: Callable[[Array, Array, Array], Scalars]  #: (phi(0), phi'(0), first trial)
+    step: Callable[[Scalars, Array, Array], Scalars]  #: (state, phi(alpha), phi'(alpha))
+
+
+class SearchState(NamedTuple):
+    """The state of a search as an optax transform."""
+
+    scalars: Scalars
+    base: PyTree  #: where the search began
+    direction: PyTree
+    value: Array  #: at `base`; in the nested form at the new parameters
+    grad: PyTree  #: the same; whoever evaluates next may take them from here
+    steepest: Array  #: whether the search goes along -grad, for want of a direction that descends
+    progress: Progress  #: `fresh`: this update began a new search; `stalled`: one along -grad has failed
+    counts: Counts
+
+
+def dot(a: PyTree, b: PyTree) -> Array:
+    """Inner product of two trees: `[]`."""
+    products = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
+    return sum(jax.tree.leaves(products))  # type: ignore[return-value]
+
+
+def select(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
+    """One of two trees by a scalar condition, leaf by leaf."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def unit_step(previous: Scalars, slope: Array) -> Array:
+    """Newton-like directions carry their length: the first trial is 1."""
+    del previous
+    return jnp.ones_like(slope)
+
+
+def same_change(previous: Scalars, slope: Array) -> Array:
+    """The first-order change of the last accepted step, alpha phi'(0), is expected again (Nocedal and Wright, 3.5)."""
+    before = previous.alpha * previous.slope0
+    return jnp.where(previous.trials > 0, before / slope, jnp.minimum(1, 1 / jnp.sqrt(-slope)))
+
+
+def searching(
+    machine: Machine, first: Callable[[Scalars, Array], Array] = unit_step
+) -> optax.GradientTransformationExtraArgs:
+    """A machine as an optax transform: takes a direction as `updates`, returns the step along it."""
+
+    def init(params):
+        value = jnp.full((), jnp.inf, jax.tree.leaves(params)[0].dtype)
+        no, zeros = jnp.asarray(False), jax.tree.map(jnp.zeros_like, params)
+        scalars = machine.init(value, jnp.full_like(value, -1), jnp.ones_like(value))
+        scalars = jax.tree.map(lambda s: jnp.asarray(s), scalars._replace(done=jnp.asarray(True)))
+        return SearchState(scalars, zeros, zeros, value, zeros, no, Progress(no, no), zero())
+
+    def update(updates, state, params, *, value=None, grad=None, value_fn=None, flat=None, **unused):
+        if value is None or grad is None:
+            raise ValueError("a line search needs value=, grad= and, unless flat=True, value_fn= in update()")
+        flat = value_fn is None if flat is None else flat
+        value = jnp.asarray(value, state.value.dtype)
+        step = _flat if flat else _nested
+        return step(machine, first, updates, state, params, value, grad, value_fn)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _begin(machine, first, direction, state, params, value, grad) -> SearchState:
+    """A new search from `params`, along -grad where the last one failed or the direction does not descend."""
+    failed = state.scalars.failed
+    steepest = failed | ~(dot(grad, direction) < 0)
+    length = jnp.sqrt(dot(grad, grad))
+    direction = select(steepest, jax.tree.map(lambda g: -g / jnp.maximum(length, 1).astype(g.dtype), grad), direction)
+    slope = dot(grad, direction).astype(value.dtype)
+    flat = ~(slope < 0)  # the gradient is zero, or not a number
+    alpha = jnp.where(steepest, 1, first(state.scalars, slope)).astype(value.dtype)
+    scalars = machine.init(value, slope, jnp.where(flat, 0, alpha))
+    return state._replace(
+        scalars=scalars._replace(done=flat, failed=flat), base=params, direction=direction, value=value, grad=grad,
+        steepest=steepest,
+        progress=Progress(jnp.asarray(True), state.progress.stalled | (failed & state.steepest)),
+    )  # fmt: skip
+
+
+def _nested(machine, first, updates, state, params, value, grad, value_fn):
+    if value_fn is None:
+        raise ValueError("a line search within one update needs value_fn=, a function of the parameters")
+    begun = _begin(machine, first, updates, state, params, value, grad)
+
+    def trial(carry):
+        scalars, *_ = carry
+        value, grad = jax.value_and_grad(value_fn)(_along(params, begun.direction, scalars.alpha))
+        value = value.astype(scalars.value0.dtype)
+        return machine.step(scalars, value, dot(grad, begun.direction).astype(value.dtype)), value, grad
+
+    start = (begun.scalars, value, grad)
+    scalars, value, grad = lax.while_loop(lambda carry: ~carry[0].done, trial, start)
+    made = scalars.trials.astype(state.counts.n_value.dtype)
+    counts = state.counts._replace(n_value=state.counts.n_value + made, n_grad=state.counts.n_grad + made)
+    new = begun._replace(scalars=scalars, value=value, grad=grad, counts=counts)
+    return jax.tree.map(lambda d: scalars.alpha.astype(d.dtype) * d, begun.direction), new
+
+
+def _flat(machine, first, updates, state, params, value, grad, value_fn):
+    del value_fn
+    slope = dot(grad, state.direction).astype(value.dtype)
+    scalars = select(state.scalars.done, state.scalars, machine.step(state.scalars, value, slope))
+    going = state._replace(scalars=scalars, progress=state.progress._replace(fresh=jnp.asarray(False)))
+    new = select(scalars.done, _begin(machine, first, updates, going, params, value, grad), going)
+    trial = _along(new.base, new.direction, new.scalars.alpha)
+    return jax.tree.map(lambda t, p: t - p, trial, params), new
+
+
+def _along(base: PyTree, direction: PyTree, alpha: Array) -> PyTree:
+    return jax.tree.map(lambda x, d: x + alpha.astype(x.dtype) * d, base, direction)
+
+
+def scalars(value: Array, slope: Array, alpha: Array, more: Any = ()) -> Scalars:
+    none, no = jnp.zeros((), jnp.int32), jnp.asarray(False)
+    return Scalars(alpha, value, slope, none, no, no, more)
+
+
+def after_trial(state: Scalars, alpha: Array, done: Array, failed: Array, fallback: Array) -> Scalars:
+    """The state after a trial: accepted, given up for `fallback` (evaluated once more), or on to `alpha`."""
+    gave_up = state.failed  # the trial just made was the fallback
+    return state._replace(
+        alpha=jnp.where(done | gave_up, state.alpha, jnp.where(failed, fallback, alpha)),
+        done=done | gave_up,
+        failed=gave_up | failed,
+    )
+
+
+class DescentState(NamedTuple):
+    """A direction and a search along it."""
+
+    memory: PyTree
+    search: SearchState
+
+
+def searched(
+    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs
+) -> optax.GradientTransformationExtraArgs:
+    """Goes down a direction's update as far as a line search says.
+
+    `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is updated once an
+    iteration, at the accepted points, and forgets what it has learnt when the search had to fall back
+    to steepest descent.
+    """
+
+    direction = optax.with_extra_args_support(direction)
+
+    def init(params):
+        return DescentState(direction.init(params), search.init(params))
+
+    def update(updates, state, params, **extra):
+        extra["grad"] = updates
+        ascent, memory = direction.update(updates, state.memory, params, **extra)
+        descent = jax.tree.map(jnp.negative, ascent)
+        steps, found = search.update(descent, state.search, params, **extra)
+        memory = select(found.steepest, direction.init(params), memory)
+        return steps, DescentState(select(found.progress.fresh, memory, state.memory), found)
+
+    return optax.GradientTransformationExtraArgs(init, update)
