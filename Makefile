@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench lock wheel clean
+.PHONY: demo test lint format bench bench-peers lock wheel clean
 
 demo: .venv/.ready
 	$(BIN)/optlab experiment=demo
@@ -33,6 +33,11 @@ format: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks
+
+# What benchmarks compare with lives in an environment of its own; without it those lines are left out.
+bench-peers: .venv/.ready
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet torch==2.13.0 numpy
 
 wheel: .venv/.ready
 	$(BIN)/python -m build --no-isolation --outdir dist .

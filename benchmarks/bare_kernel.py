@@ -34,50 +34,51 @@ def judge(value, grad_norm, still, limit):
     return jnp.where((jnp.abs(value) <= limit) & jnp.isfinite(grad_norm), status, DIVERGED)
 
 
+def one_run(learning_rate, b1, start, lengths):
+    """Adam from `start: [2]`, with all that optlab stores: rows `[T]`, status, ladder `[51]`."""
+    optimizer = optax.adam(learning_rate, b1)
+    value, grad = value_and_grad(start)
+    limit = 1e10 * jnp.maximum(1, jnp.abs(value))
+
+    def body(_, carry):
+        x, memory, value, grad, best, step, still, status, missed = carry
+        live = status == RUNNING
+        update, memory = optimizer.update(grad, memory)
+        update = jnp.where(live, update, 0)
+        motionless = jnp.all(jnp.abs(update) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x))
+        still = jnp.where(motionless, still + live, 0)
+        x = x + update
+        value, grad = value_and_grad(x)
+        best = jnp.where(value < best, value, best)
+        judged = judge(value, jnp.max(jnp.abs(grad)), still, limit)
+        missed = missed + (best > TARGETS).astype(jnp.int32)
+        status = jnp.where(live, judged, status)
+        return x, memory, value, grad, best, step + live, still, status, missed
+
+    def segment(carry, length):
+        carry = lax.fori_loop(0, length, body, carry)
+        x, _, value, grad, best, step, _, status, _ = carry
+        row = {"step": step, "n_value": step + 1, "n_grad": step + 1, "n_hvp": jnp.zeros_like(step)}
+        row |= {"value": value, "best_value": best, "gap": best, "grad_norm": jnp.max(jnp.abs(grad))}
+        return carry, row | {"status": status, "x": x}
+
+    zero = jnp.zeros((), jnp.int32)
+    status = judge(value, jnp.max(jnp.abs(grad)), zero, limit)
+    missed = (value > TARGETS).astype(jnp.int32)
+    carry = (start, optimizer.init(start), value, grad, value, zero, zero, status, missed)
+    carry, rows = lax.scan(segment, carry, lengths)
+    best, status, missed = carry[4], carry[-2], carry[-1]
+    ended = jnp.where(status == RUNNING, MAX_STEPS, status)
+    reached = best <= TARGETS
+    spent = {"step": missed, "n_value": missed + 1, "n_grad": missed + 1, "n_hvp": jnp.zeros_like(missed)}
+    rows["status"] = rows["status"].at[-1].set(ended)
+    return rows | {f"target_{name}": jnp.where(reached, count, -1) for name, count in spent.items()}
+
+
 @jax.jit
 def full(learning_rate, b1, start, lengths):
-    """All that optlab stores of each run."""
-
-    def one(learning_rate, b1, start):
-        optimizer = optax.adam(learning_rate, b1)
-        value, grad = value_and_grad(start)
-        limit = 1e10 * jnp.maximum(1, jnp.abs(value))
-
-        def body(_, carry):
-            x, memory, value, grad, best, step, still, status, missed = carry
-            live = status == RUNNING
-            update, memory = optimizer.update(grad, memory)
-            update = jnp.where(live, update, 0)
-            motionless = jnp.all(jnp.abs(update) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x))
-            still = jnp.where(motionless, still + live, 0)
-            x = x + update
-            value, grad = value_and_grad(x)
-            best = jnp.where(value < best, value, best)
-            judged = judge(value, jnp.max(jnp.abs(grad)), still, limit)
-            missed = missed + (best > TARGETS).astype(jnp.int32)
-            status = jnp.where(live, judged, status)
-            return x, memory, value, grad, best, step + live, still, status, missed
-
-        def segment(carry, length):
-            carry = lax.fori_loop(0, length, body, carry)
-            x, _, value, grad, best, step, _, status, _ = carry
-            row = {"step": step, "n_value": step + 1, "n_grad": step + 1, "n_hvp": jnp.zeros_like(step)}
-            row |= {"value": value, "best_value": best, "gap": best, "grad_norm": jnp.max(jnp.abs(grad))}
-            return carry, row | {"status": status, "x": x}
-
-        zero = jnp.zeros((), jnp.int32)
-        status = judge(value, jnp.max(jnp.abs(grad)), zero, limit)
-        missed = (value > TARGETS).astype(jnp.int32)
-        carry = (start, optimizer.init(start), value, grad, value, zero, zero, status, missed)
-        carry, rows = lax.scan(segment, carry, lengths)
-        best, status, missed = carry[4], carry[-2], carry[-1]
-        ended = jnp.where(status == RUNNING, MAX_STEPS, status)
-        reached = best <= TARGETS
-        spent = {"step": missed, "n_value": missed + 1, "n_grad": missed + 1, "n_hvp": jnp.zeros_like(missed)}
-        rows["status"] = rows["status"].at[-1].set(ended)
-        return rows | {f"target_{name}": jnp.where(reached, count, -1) for name, count in spent.items()}
-
-    return jax.vmap(one)(learning_rate, b1, start)
+    """`one_run` for each of the learning rates, b1 and starts."""
+    return jax.vmap(one_run, (0, 0, 0, None))(learning_rate, b1, start, lengths)
 
 
 @jax.jit

@@ -21,7 +21,7 @@ import optax
 from optlab import table
 from optlab.app.bad_input import BadInput
 from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
-from optlab.app.plan import Group, patched, run_ids, run_leaves, split, subset
+from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import chunk_width, compiled, cores, first_rows, run_chunks
 from optlab.types import Problem, Status, Trace
@@ -279,9 +279,9 @@ def run_columns(group: Group, ids: list[str], study: Study) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     """A point is one text, so that pandas can group by it: its numbers are in `curves` at step 0."""
     if isinstance(value, np.ndarray) and value.ndim > 1:
-        distinct, place = np.unique(value.reshape(len(value), -1), axis=0, return_inverse=True)
-        texts = [json.dumps(row.tolist()) for row in distinct]
-        return [texts[i] for i in place.ravel().tolist()]
+        points, place = distinct(value)
+        texts = [json.dumps(row.tolist()) for row in points]
+        return [texts[i] for i in place.tolist()]
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -230,35 +230,37 @@ def split(group: Group, key: str) -> list[Group]:
 def run_ids(group: Group) -> list[str]:
     """A hash of each run's resolved configuration: the same whatever sweep the run is part of.
 
-    The text that is hashed is the sorted list of ``key=value``, with every number written as a real
-    one. All that is the same for the whole group is put together once.
+    Each ``key=value``, with every number written as a real one, is hashed by itself, and a run's id is the
+    sum of its hashes: the order does not matter, and each value of an axis is hashed once.
     """
     varying = dict(group.columns) | {"seed": group.seeds}
-    fixed = run_leaves(group.config)
-    pieces: list[Any] = [f"version={RESULT_VERSION}"]
-    texts = []
-    for key in sorted(fixed | varying):
-        pieces[-1] += f"\n{key}="
-        if key in varying:
-            texts.append(_texts(varying[key]))
-            pieces.append("")
-        else:
-            pieces[-1] += _text(fixed[key])
-    template = "%s".join(piece.replace("%", "%%") for piece in pieces)
-    digest = hashlib.blake2b
-    return [digest((template % row).encode(), digest_size=10).hexdigest() for row in zip(*texts, strict=True)]
+    fixed = {key: value for key, value in run_leaves(group.config).items() if key not in varying}
+    total = np.zeros((group.size, 2), np.uint64) + _hash("version", RESULT_VERSION)
+    for key, value in fixed.items():
+        total += _hash(key, value)
+    for key, column in varying.items():
+        values, place = distinct(column)
+        total += np.array([_hash(key, value) for value in values.tolist()])[place]
+    digits = total.astype(">u8").tobytes().hex()
+    return [digits[i : i + 20] for i in range(0, len(digits), 32)]
 
 
-def _texts(column: np.ndarray) -> list[str]:
-    """Each entry of a column as text; an axis repeats its values, so each is written once."""
-    if column.ndim > 1:
-        entries = column.reshape(len(column), -1)
-        distinct, place = np.unique(entries, axis=0, return_inverse=True)
-        words = [_text(row.tolist()) for row in distinct]
-    else:
-        distinct, place = np.unique(column, return_inverse=True)
-        words = [_text(value) for value in distinct.tolist()]
-    return [words[i] for i in place.ravel().tolist()]
+def _hash(key: str, value: object) -> np.ndarray:
+    digest = hashlib.blake2b(f"{key}={_text(value)}".encode(), digest_size=16).digest()
+    return np.frombuffer(digest, ">u8").astype(np.uint64)
+
+
+def distinct(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different entries of a column `[R, ...]`, and which of them each row has: `[R]`.
+
+    One part of an entry after the other: `np.unique` with an axis compares bytes and takes ten times as long.
+    """
+    place = np.zeros(len(column), int)
+    first = np.zeros(1, int)
+    for part in column.reshape(len(column), -1).T:
+        values, code = np.unique(part, return_inverse=True)
+        _, first, place = np.unique(place * len(values) + code, return_index=True, return_inverse=True)
+    return column[first], place
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,11 +28,12 @@ def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> t
     overrides = {override.key_or_group: override for override in parse(arguments, config_loader)}
     swept = _moved(overrides)
 
-    def compose(extra: Sequence[str]) -> DictConfig:
+    @cache
+    def compose(*extra: str) -> DictConfig:
         return config_loader.load_sweep_config(master, [*fixed, *extra])
 
     fixed = [o.input_line for o in overrides.values() if o.key_or_group not in swept and o.input_line]
-    sampling = Sampling(**OmegaConf.to_container(compose([]).sweep, resolve=True))  # type: ignore[arg-type]
+    sampling = Sampling(**OmegaConf.to_container(compose().sweep, resolve=True))  # type: ignore[arg-type]
     all_axes = axes([overrides[key] for key in swept], sampling)
     choices = [axis for axis in all_axes if axis.key[0] in CHOICES]
     rest = [axis for axis in all_axes if axis.key[0] not in CHOICES]
@@ -69,10 +71,10 @@ def _structures(choices: Sequence[Axis], compose: Callable, config_loader: Any) 
     base = None
     for axis in choices:
         for (name,) in axis.values:
-            composed = compose([f"{group}={chosen}" for group, chosen in (first | {axis.key[0]: name}).items()])
+            composed = compose(*(f"{group}={chosen}" for group, chosen in (first | {axis.key[0]: name}).items()))
             base = composed if base is None else base
             nodes[axis.key[0], name] = composed[axis.key[0]]
-    base = compose([]) if base is None else base
+    base = compose() if base is None else base
     chosen = dict(base.hydra.runtime.choices)
     structures = []
     for row in product(choices):
