@@ -107,8 +107,8 @@ def write_part(folder: Path, table: str, part: str, rows: pa.Table) -> Path:
         # Dictionaries pay for texts and counts, not for reals, which compress better with their bytes
         # apart. Without the Arrow schema readers see plain strings instead of categories.
         with pq.ParquetWriter(
-            temporary, rows.schema, compression="zstd", compression_level=-1, use_dictionary=texts, use_byte_stream_split=reals,
-            write_statistics=False, store_schema=False,
+            temporary, rows.schema, compression="zstd", compression_level=-1, use_dictionary=texts,
+            use_byte_stream_split=reals, write_statistics=False, store_schema=False,
         ) as writer:  # fmt: skip
             writer.write_table(rows)
             writer.add_key_value_metadata({"optlab_table": table, "schema_version": str(SCHEMA_VERSION)})

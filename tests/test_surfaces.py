@@ -137,6 +137,13 @@ def inertia(hessian):
     return np.sum(eigenvalues < -small), np.sum(np.abs(eigenvalues) <= small)
 
 
+def rounding(case):
+    """What the last digit of each place leaves open of the value: `[m]`; much where large terms cancel (Meyer)."""
+    places, values, _, hessians = evaluated(case)["points"]
+    curvature = np.einsum("mi,mij,mj->m", np.abs(places), np.abs(hessians), np.abs(places))
+    return np.finfo(float).eps * np.sqrt(np.abs(values) * curvature)
+
+
 def test_every_surface_is_in_the_catalogue_under_its_own_name():
     targets = {name: config["_target_"] for name, config in CATALOGUE.items()}
     assert {name: f"optlab.surfaces.{name}" for name in FUNCTIONS}.items() <= targets.items()
@@ -204,8 +211,9 @@ def test_the_hessian_has_the_stated_kind_and_index(case):
 
 @each_case
 def test_the_surface_has_the_stated_value_at_every_stated_point(case):
-    stated = [point.value for point in build(case).points]
-    np.testing.assert_allclose(evaluated(case)["points"][1], np.asarray(stated), rtol=2e-14, atol=2e-14)
+    stated = np.asarray([point.value for point in build(case).points])
+    error = np.abs(evaluated(case)["points"][1] - stated)
+    assert np.all(error <= 2e-14 * (1 + np.abs(stated)) + rounding(case))
 
 
 @each_case
@@ -213,7 +221,8 @@ def test_nothing_in_the_domain_lies_below_the_first_point_where_it_is_a_minimum(
     surface, seen = build(case), evaluated(case)
     if surface.points and surface.points[0].kind == "minimum":
         values = np.concatenate([seen[part][1] for part in ("start", "points", "grid", "inside")])
-        assert values.min() >= surface.points[0].value - 1e-13 * (1 + abs(surface.points[0].value))
+        allowed = 1e-13 * (1 + abs(surface.points[0].value)) + rounding(case)[0]
+        assert values.min() >= surface.points[0].value - allowed
     if "unbounded" in surface.tags:
         assert minimum(surface) is None
 

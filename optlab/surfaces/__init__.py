@@ -5,6 +5,9 @@ A new surface is a function in one of these files and one line of YAML in ``conf
 
 from .classic import *
 from .inflections import *
+from .mgh_fits import *
+from .mgh_overdetermined import *
+from .mgh_systems import *
 from .multimodal import *
 from .networks import *
 from .nonsmooth import *
