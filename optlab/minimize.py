@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from optlab.optimizers.counts import Progress, nodes
+from optlab.optimizers.counts import nodes
 from optlab.optimizers.descent import SearchState, select
-from optlab.run import PATIENCE, advance, infinity_norm, start
+from optlab.run import PATIENCE, State, advance, infinity_norm, start
 from optlab.types import Array, Problem, PyTree, Status, full_batch
 
 
@@ -72,26 +72,30 @@ def minimize(
     def body(carry):
         state, iterations = carry
         new = advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
-        return new, iterations + _ended(new)
+        return new, iterations + _ended(state, new)
 
     begun = start(problem, optimizer, (key, key), gtol=gtol)
     state, iterations = lax.while_loop(unfinished, body, (begun, jnp.zeros((), jnp.int32)))
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
     x, value, grad_norm = _settled(state)
+    if nodes(state.opt_state, SearchState):  # the search whose trial has converged is an iteration too
+        iterations += ((status == Status.converged) & (state.step > 0)).astype(jnp.int32)
     return Minimum(x, value, grad_norm, status, iterations, *state.counts)
 
 
-def _ended(state) -> Array:
-    """1 where an iteration has ended; an update is one, unless it was a trial of a line search."""
-    progress = nodes(state.opt_state, Progress)
-    return progress[0].fresh.astype(jnp.int32) if progress else jnp.ones((), jnp.int32)
+def _ended(before: State, after: State) -> Array:
+    """1 where an iteration has ended. An update is one, unless a line search goes on: it ends where the next begins."""
+    searches = nodes(after.opt_state, SearchState)
+    if not searches:
+        return jnp.ones((), jnp.int32)
+    return (searches[0].progress.fresh & (before.step > 0)).astype(jnp.int32)
 
 
-def _settled(state) -> tuple[PyTree, Array, Array]:
-    """The last point, or where the last search began if its trial is no better."""
+def _settled(state: State) -> tuple[PyTree, Array, Array]:
+    """The last point; of a method with a line search the last accepted one, where a search has been cut off."""
     x, value, norm = state.params, state.value, state.grad_norm
     for search in nodes(state.opt_state, SearchState):
-        back = ~(value <= search.value) & (state.status != Status.converged) & jnp.isfinite(search.value)
+        back = ((state.status == Status.running) | (state.status == Status.stalled)) & jnp.isfinite(search.value)
         x, value = select(back, search.base, x), jnp.where(back, search.value, value)
         norm = jnp.where(back, infinity_norm(search.grad), norm)
     return x, value, norm

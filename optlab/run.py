@@ -110,7 +110,8 @@ def _judge(state: State, gtol: float, patience: int) -> Array:
         finite |= (state.step > 0) & ~(state.value < -state.limit)
         stalled |= node.stalled
     status = jnp.where(stalled, Status.stalled, Status.running)
-    status = jnp.where(state.grad_norm <= gtol, Status.converged, status)
+    # Where a function is no number its gradient may still be zero.
+    status = jnp.where((state.grad_norm <= gtol) & jnp.isfinite(state.value), Status.converged, status)
     return jnp.where(finite, status, Status.diverged).astype(jnp.int32)
 
 

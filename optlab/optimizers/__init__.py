@@ -4,4 +4,8 @@ Call them as `optlab.optimizers.heavy_ball(...)`. A module and a function may sh
 (`momentum`); the function is the attribute.
 """
 
+from optlab.optimizers.conjugate_gradient import *
+from optlab.optimizers.hager_zhang_search import *
+from optlab.optimizers.linesearch import *
 from optlab.optimizers.momentum import *
+from optlab.optimizers.quasi_newton import *

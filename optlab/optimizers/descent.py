@@ -40,6 +40,18 @@ class Machine(NamedTuple):
     step: Callable[[Scalars, Array, Array], Scalars]  #: (state, phi(alpha), phi'(alpha))
 
 
+#: Iterations without a lower value or gradient after which a search has stalled: it is among rounding errors.
+IDLE = 10
+
+
+class Record(NamedTuple):
+    """The best that a search has seen, and for how many iterations nothing was better."""
+
+    least_value: Array
+    least_norm: Array  #: Euclidean, of the gradient
+    idle: Array
+
+
 class SearchState(NamedTuple):
     """The state of a search as an optax transform."""
 
@@ -49,7 +61,8 @@ class SearchState(NamedTuple):
     value: Array  #: at `base`; in the nested form at the new parameters
     grad: PyTree  #: the same; whoever evaluates next may take them from here
     steepest: Array  #: whether the search goes along -grad, for want of a direction that descends
-    progress: Progress  #: `fresh`: this update began a new search; `stalled`: one along -grad has failed
+    record: Record
+    progress: Progress  #: `fresh`: this update began a new search; `stalled`: one along -grad failed, or none helps
     counts: Counts
 
 
@@ -86,7 +99,8 @@ def searching(
         no, zeros = jnp.asarray(False), jax.tree.map(jnp.zeros_like, params)
         scalars = machine.init(value, jnp.full_like(value, -1), jnp.ones_like(value))
         scalars = jax.tree.map(lambda s: jnp.asarray(s), scalars._replace(done=jnp.asarray(True)))
-        return SearchState(scalars, zeros, zeros, value, zeros, no, Progress(no, no), zero())
+        record = Record(value, value, jnp.zeros((), jnp.int32))
+        return SearchState(scalars, zeros, zeros, value, zeros, no, record, Progress(no, no), zero())
 
     def update(updates, state, params, *, value=None, grad=None, value_fn=None, flat=None, **unused):
         if value is None or grad is None:
@@ -109,11 +123,22 @@ def _begin(machine, first, direction, state, params, value, grad) -> SearchState
     flat = ~(slope < 0)  # the gradient is zero, or not a number
     alpha = jnp.where(steepest, 1, first(state.scalars, slope)).astype(value.dtype)
     scalars = machine.init(value, slope, jnp.where(flat, 0, alpha))
+    record = _recorded(state.record, value, length.astype(value.dtype))
+    stalled = (failed & state.steepest) | (record.idle >= IDLE)
     return state._replace(
         scalars=scalars._replace(done=flat, failed=flat), base=params, direction=direction, value=value, grad=grad,
         steepest=steepest,
-        progress=Progress(jnp.asarray(True), state.progress.stalled | (failed & state.steepest)),
+        record=record,
+        progress=Progress(jnp.asarray(True), state.progress.stalled | stalled),
     )  # fmt: skip
+
+
+def _recorded(record: Record, value: Array, norm: Array) -> Record:
+    least = jnp.finfo(value.dtype).eps * jnp.abs(record.least_value)
+    lower = value < record.least_value - jnp.where(jnp.isfinite(least), least, 0)
+    better = lower | (norm < 0.9 * record.least_norm)
+    idle = jnp.where(better, 0, record.idle + 1)
+    return Record(jnp.minimum(record.least_value, value), jnp.minimum(record.least_norm, norm), idle)
 
 
 def _nested(machine, first, updates, state, params, value, grad, value_fn):

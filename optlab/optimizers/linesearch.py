@@ -132,7 +132,7 @@ def _extrapolate(b: Bracket) -> Array:
     return jnp.clip(ahead, b.low + 1.1 * stretch, b.low + 4 * stretch)
 
 
-def exact(tolerance: float = 1e-8, max_trials: int = 20, first=unit_step) -> optax.GradientTransformationExtraArgs:
+def exact(tolerance: float = 1e-8, max_trials: int = 60, first=unit_step) -> optax.GradientTransformationExtraArgs:
     """The minimizer along the direction: |phi'(a)| <= tolerance |phi'(0)|.
 
     On a quadratic phi' is linear, so that the secant through phi'(0) and one trial finds it at the second
