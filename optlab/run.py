@@ -242,18 +242,6 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     return state, row | {name: probe(problem, state.params) for name, probe in probes.items()}
 
 
-def proceed(problem, optimizer, batch_key, state, lengths, *, probes, gtol=GTOL, patience=PATIENCE):
-    """From one recorded step to the next: a row after each of `lengths: [T]` steps -> state, rows `[T, ...]`."""
-
-    def segment(state, length):
-        def body(_, state):
-            return advance(problem, optimizer, batch_key, state, gtol=gtol, patience=patience)
-
-        return observe(problem, lax.fori_loop(0, length, body, state), probes)
-
-    return lax.scan(segment, state, lengths)
-
-
 def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
     """The trace: the last row tells how the run ended; when each rung of the ladder was reached (-1: never)."""
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status)
@@ -267,13 +255,6 @@ def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
         counts = Counts(steps + 1, steps + 1, jnp.zeros_like(steps))
     missed = {"step": steps} | counts._asdict()
     return trace | {f"target_{name}": jnp.where(reached, n, -1) for name, n in missed.items()}
-
-
-def traverse(problem, optimizer, keys, lengths, *, probes, gtol=GTOL, patience=PATIENCE) -> Trace:
-    """`run` with the lengths between recorded steps as an array: its values may be traced, its size not."""
-    state = start(problem, optimizer, keys, gtol=gtol)
-    state, rows = proceed(problem, optimizer, keys[1], state, lengths, probes=probes, gtol=gtol, patience=patience)
-    return finish(problem, state, rows)
 
 
 def run(
@@ -315,4 +296,13 @@ def run(
     """
     lengths = jnp.asarray(np.diff(recorded_steps(steps, record), prepend=0))
     probes = {"x": asking.position} if probes is None else probes
-    return traverse(problem, optimizer, split_key(key), lengths, probes=probes, gtol=gtol, patience=patience)
+    keys = split_key(key)
+
+    def segment(state, length):
+        def body(_, state):
+            return advance(problem, optimizer, keys[1], state, gtol=gtol, patience=patience)
+
+        return observe(problem, lax.fori_loop(0, length, body, state), probes)
+
+    state, rows = lax.scan(segment, start(problem, optimizer, keys, gtol=gtol), lengths)
+    return finish(problem, state, rows)
