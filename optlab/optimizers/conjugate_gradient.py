@@ -57,8 +57,8 @@ BETAS: dict[str, Callable[[Products], Array]] = {
 def scale_by_conjugate(beta: str = "hz", restart: float = 0.2) -> optax.GradientTransformation:
     """A gradient to the conjugate ascent direction: d <- g + beta d.
 
-    Restarts with the gradient where successive gradients are far from orthogonal after as many iterations as there
-    are parameters, |g_k^T g_{k-1}| >= restart |g_k|^2 (Powell 1977), or where the direction would not descend.
+    Restarts with the gradient where successive gradients are far from orthogonal after as many iterations as
+    there are parameters, |g_k^T g_{k-1}| >= restart |g_k|^2 (Powell 1977), or where the direction would not descend.
     """
     if beta not in BETAS:
         raise ValueError(f"beta must be one of {', '.join(BETAS)}, not '{beta}'")
@@ -96,7 +96,7 @@ def nonlinear_cg(
     """Conjugate gradients for any smooth function, with a few vectors of memory.
 
     x <- x + alpha d, d <- -g + beta d, with `beta` one of ``fr``, ``pr+``, ``hs``, ``dy``, ``hz`` and alpha from a
-    line search: strong Wolfe with c2 = 0.1 by default, which the theory of all five asks for. Costs about two values and
+    line search: strong Wolfe with c2 = 0.1 by default, which the theory of all five asks for. Costs two values and
     gradients an iteration and 4 vectors of memory: for many parameters, where L-BFGS does not fit. Source:
     Nocedal and Wright (2006), alg. 5.4; Hager and Zhang, A survey of nonlinear CG methods (2006). Raises
     ValueError for another `beta`.

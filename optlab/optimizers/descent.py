@@ -9,6 +9,9 @@ lane waits for the longest search of another. `run` and `minimize` are flat wher
 every step.
 """
 
+# optax declares the arguments and states of an update more narrowly than it uses them.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

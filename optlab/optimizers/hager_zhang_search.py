@@ -28,8 +28,8 @@ def hager_zhang(
     """  # fmt: skip
 
     def init(value, slope, alpha):
-        zero = jnp.zeros_like(value)
-        return scalars(value, slope, alpha, _Interval(*(zero, slope) * 4, zero, jnp.full((), _BRACKET, jnp.int32)))
+        zero, begun = jnp.zeros_like(value), jnp.full((), _BRACKET, jnp.int32)
+        return scalars(value, slope, alpha, _Interval(zero, slope, zero, slope, zero, slope, zero, slope, zero, begun))
 
     def step(state, f, m):
         c, trials, i = state.alpha, state.trials + 1, state.more

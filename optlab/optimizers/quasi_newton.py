@@ -5,6 +5,9 @@ approximate inverse Hessian, satisfy the secant equation H y = s. A pair whose c
 positive, relative to |s| |y|, is left out (the cautious update), so that H stays positive definite.
 """
 
+# optax declares the arguments of an update more narrowly than it uses them.
+# pyright: reportArgumentType=false
+
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,0 +1,295 @@
+"""Newton's method and what tames it: a line search, a positive definite Hessian, or products alone."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from optlab.optimizers.counts import Counts, Progress, nodes, zero
+from optlab.optimizers.descent import dot
+from optlab.optimizers.hessian import matrix, products, real_type, require, spectrum
+from optlab.optimizers.linear_cg import CURVED, conjugate_gradients
+from optlab.optimizers.linesearch import strong_wolfe
+from optlab.types import Array, PyTree
+
+__all__ = [
+    "damped_newton",
+    "modified_newton",
+    "newton",
+    "newton_cg",
+    "saddle_free_newton",
+    "shifted_newton",
+]
+
+_Rate = float | Array | optax.Schedule
+_Search = optax.GradientTransformationExtraArgs | None
+
+
+class NewtonState(NamedTuple):
+    """State of a Newton method at a fixed rate."""
+
+    step: Array  #: updates made so far, what a schedule is a function of: `[]`
+    counts: PyTree
+
+
+class SearchedState(NamedTuple):
+    """A direction and a search along it."""
+
+    memory: PyTree  #: what the direction keeps, its counts among it
+    search: PyTree
+
+
+class ForcingState(NamedTuple):
+    """What `newton_cg` remembers to choose its tolerance."""
+
+    grad_norm: Array  #: at the last iterate, infinite before the first: `[]`
+    eta: Array  #: the last relative tolerance: `[]`
+    counts: Counts
+
+
+def _dense(solve: Callable[[Callable, PyTree, Array], Array]) -> optax.GradientTransformationExtraArgs:
+    """Gradient -> `solve(value_fn, params, g)`, with vectors `[d]` for trees; d products each time."""
+
+    def init(params):
+        real_type(params)
+        return zero()
+
+    def update(updates, state, params=None, *, value_fn=None, **unused):
+        g, unravel = ravel_pytree(updates)
+        ascent = solve(require(value_fn), params, g)
+        return unravel(ascent), state._replace(n_hvp=state.n_hvp + g.size)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _at_rate(
+    direction: optax.GradientTransformationExtraArgs, learning_rate: _Rate
+) -> optax.GradientTransformationExtraArgs:
+    def init(params):
+        return NewtonState(jnp.zeros((), jnp.int32), direction.init(params))
+
+    def update(updates, state, params=None, **extra):
+        ascent, counts = direction.update(updates, state.counts, params, **extra)
+        rate = learning_rate(state.step) if callable(learning_rate) else learning_rate
+        return jax.tree.map(lambda p: -jnp.asarray(rate, p.dtype) * p, ascent), NewtonState(state.step + 1, counts)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _searched(
+    direction: optax.GradientTransformationExtraArgs, linesearch: _Search
+) -> optax.GradientTransformationExtraArgs:
+    """Goes down a direction that is dear: it is asked for only where a search begins, not at its trials.
+
+    A direction that is no number becomes zero, and the search falls back to steepest descent.
+    """
+    search = linesearch or strong_wolfe()
+
+    def init(params):
+        return SearchedState(direction.init(params), search.init(params))
+
+    def update(updates, state, params=None, **extra):
+        extra |= {"grad": updates, "value_fn": require(extra.get("value_fn"))}
+        idle = jax.tree.map(jnp.zeros_like, updates)
+
+        def turn():
+            ascent, memory = direction.update(updates, state.memory, params, **extra)
+            finite = jnp.isfinite(dot(ascent, ascent))
+            return jax.tree.map(lambda a: jnp.where(finite, -a, 0), ascent), memory
+
+        if extra.get("flat") and nodes(state.search, Progress):
+            _, looked = search.update(idle, state.search, params, **extra)
+            (progress,) = nodes(looked, Progress)
+            descent, memory = lax.cond(progress.fresh, turn, lambda: (idle, state.memory))
+        else:
+            descent, memory = turn()
+        steps, found = search.update(descent, state.search, params, **extra)
+        return steps, SearchedState(memory, found)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _solve(value_fn, params, g):
+    return jnp.linalg.solve(matrix(value_fn, params), g)
+
+
+def newton(learning_rate: _Rate = 1.0) -> optax.GradientTransformationExtraArgs:
+    r"""The iteration for a zero of the gradient, as it is taught.
+
+    .. math:: x_{t+1} = x_t - \alpha_t \nabla^2 f(x_t)^{-1} \nabla f(x_t)
+
+    One step solves a quadratic, and near a point with a regular Hessian each step doubles the correct digits,
+    whatever the coordinates: the iterates are the same after any linear change of variables. That point may be a
+    saddle or a maximum: these attract as minima do. Farther out it may cycle or diverge, and a singular Hessian gives
+    steps that are no numbers; both are left as they are.
+
+    Remembers nothing; d Hessian-vector products, d^2 memory and 2/3 d^3 operations a step. To teach, and as the
+    control of the methods below. Source: Nocedal and Wright, Numerical Optimization (2006), eq. 3.30, theorem 3.5.
+    """
+    return _at_rate(_dense(_solve), learning_rate)
+
+
+def damped_newton(linesearch: _Search = None) -> optax.GradientTransformationExtraArgs:
+    r"""Newton's direction and a line search along it; steepest descent where it does not descend.
+
+    .. math:: x_{t+1} = x_t - \alpha_t \nabla^2 f(x_t)^{-1} \nabla f(x_t)
+
+    with the rate from `linesearch` (by default `strong_wolfe()`, first trial 1). Where the direction goes uphill, or
+    the Hessian is singular, the search goes along the negative gradient instead, which is slow near saddles.
+
+    d Hessian-vector products, d^2 memory and 2/3 d^3 operations an iteration, besides the search's values and
+    gradients. For convex functions. Source: Nocedal and Wright (2006), section 3.3; convergence: theorem 3.2.
+    """
+    return _searched(_dense(_solve), linesearch)
+
+
+def modified_newton(delta: float | Array = 1e-8, linesearch: _Search = None) -> optax.GradientTransformationExtraArgs:
+    r"""Newton's direction with the Hessian's eigenvalues made positive, and a line search along it.
+
+    .. math::
+        d = -V \operatorname{diag}(\max(|w_i|, \delta \max_j |w_j|))^{-1} V^T \nabla f,
+        \qquad \nabla^2 f = V \operatorname{diag}(w) V^T
+
+    Always a descent direction: along negative curvature it goes as far down as Newton's goes up. The inverse of `delta`
+    bounds the condition number of what stands for the Hessian.
+
+    d Hessian-vector products, d^2 memory and about 10 d^3 operations an iteration, besides the search. The robust
+    choice among the searches for few parameters. Source: Greenstadt, On the relative efficiencies of gradient
+    methods (1967); Nocedal and Wright (2006), section 3.4.
+    """
+
+    def solve(value_fn, params, g):
+        w, V = spectrum(value_fn, params)
+        size = jnp.abs(w)
+        return V @ ((g @ V) / jnp.maximum(size, jnp.asarray(delta, w.dtype) * jnp.max(size)))
+
+    return _searched(_dense(solve), linesearch)
+
+
+def shifted_newton(beta: float | Array = 1e-3, linesearch: _Search = None) -> optax.GradientTransformationExtraArgs:
+    r"""Newton's direction with a multiple of the identity added until the Hessian is positive definite.
+
+    .. math:: d = -(\nabla^2 f + \tau I)^{-1} \nabla f, \qquad \tau = \tau_0, \; \tau \leftarrow \max(2 \tau, \beta)
+
+    with :math:`\tau_0 = 0` if the diagonal is positive, else :math:`\beta - \min_i h_{ii}`; the first tau for which the
+    Cholesky factorization exists. A line search along it.
+
+    d Hessian-vector products, d^2 memory and d^3/3 operations for each factorization. Cheaper than
+    `modified_newton`, but one shift for all directions: near singular Hessians the step can be far too long or too
+    short. Source: Nocedal and Wright (2006), algorithm 3.3.
+    """
+
+    def solve(value_fn, params, g):
+        return jax.scipy.linalg.cho_solve((_shifted_cholesky(matrix(value_fn, params), beta), True), g)
+
+    return _searched(_dense(solve), linesearch)
+
+
+def _shifted_cholesky(H: Array, beta: float | Array) -> Array:
+    """The factor L of H + tau I, with the first tau that has one: `[d, d]`; NaN if H is no number."""
+    least, eye = jnp.min(jnp.diagonal(H)), jnp.eye(H.shape[0], dtype=H.dtype)
+    # The book's beta is absolute; below the rounding error of H it would be doubled in vain.
+    beta = jnp.maximum(jnp.asarray(beta, H.dtype), jnp.finfo(H.dtype).eps * jnp.max(jnp.abs(H)))
+
+    def factor(tau):
+        return jnp.linalg.cholesky(H + tau * eye, symmetrize_input=False)
+
+    def failed(carry):
+        tau, L = carry
+        return jnp.isfinite(tau) & ~jnp.all(jnp.isfinite(L))
+
+    def more(carry):
+        tau = jnp.maximum(2 * carry[0], beta)
+        return tau, factor(tau)
+
+    tau = jnp.where(least > 0, 0, beta - least)
+    return lax.while_loop(failed, more, (tau, factor(tau)))[1]
+
+
+def saddle_free_newton(
+    learning_rate: _Rate = 1.0, damping: float | Array = 1e-6, linesearch: _Search = None
+) -> optax.GradientTransformationExtraArgs:
+    r"""Newton's method with the absolute values of the Hessian's eigenvalues: saddles repel it.
+
+    .. math:: x_{t+1} = x_t - \alpha_t (|\nabla^2 f(x_t)| + \lambda I)^{-1} \nabla f(x_t)
+
+    Near a minimum it is `newton`; along negative curvature the step keeps its length and turns downhill. `damping` is
+    the lambda, which limits the steps where the Hessian is nearly singular.
+
+    d Hessian-vector products, d^2 memory and about 10 d^3 operations a step. To be seen beside `newton` at a saddle;
+    where it shall converge from afar, give it a `linesearch` (which then decides the rate) or take
+    `modified_newton`. Source: Dauphin et al., Identifying and attacking the saddle point problem in high-dimensional
+    non-convex optimization (2014), algorithm 1, with the whole space for its Krylov subspace.
+    """
+
+    def solve(value_fn, params, g):
+        w, V = spectrum(value_fn, params)
+        return V @ ((g @ V) / (jnp.abs(w) + jnp.asarray(damping, w.dtype)))
+
+    if linesearch is None:
+        return _at_rate(_dense(solve), learning_rate)
+    return _searched(_dense(solve), linesearch)
+
+
+def newton_cg(
+    max_iterations: int | Array | None = None,
+    forcing: float | Array = 0.5,
+    linesearch: _Search = None,
+    preconditioner: Callable[[PyTree, PyTree], PyTree] | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Newton's method without the Hessian: inexact directions by conjugate gradients, and a line search.
+
+    CG on :math:`\nabla^2 f \, d = -\nabla f` from zero until the residual is below :math:`\eta_t \|\nabla f_t\|`,
+
+    .. math::
+        \eta_t = \min(\texttt{forcing}, \max(0.9 \|\nabla f_t\|^2 / \|\nabla f_{t-1}\|^2, \; 0.9 \eta_{t-1}^2))
+
+    (the last only while it exceeds 0.1): rough far away, and exact soon enough for quadratic convergence. Negative
+    curvature ends CG with what it has; met at once, the first direction (the negative gradient) is taken, at the length
+    that Newton's step would have for the opposite curvature.
+
+    Needs products alone: some copies of the parameters in memory, and as many Hessian-vector products an iteration
+    as CG takes steps, besides the search. For many parameters.
+
+    Source: Nocedal and Wright (2006), algorithm 7.1; Eisenstat and Walker, Choosing the forcing terms in an
+    inexact Newton method (1996), choice 2.
+
+    Args:
+      max_iterations: of CG for one direction; by default ten times the number of parameters.
+      forcing: the largest relative residual at which CG may end, and the first one.
+      linesearch: by default `strong_wolfe()`.
+      preconditioner: (parameters, v) -> M v with M symmetric positive definite, close to the inverse Hessian.
+    """
+
+    def init(params):
+        dtype = real_type(params)
+        return ForcingState(jnp.full((), jnp.inf, dtype), jnp.zeros((), dtype), zero())
+
+    def update(updates, state, params=None, *, value_fn=None, **unused):
+        value_fn = require(value_fn)
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
+        norm = jnp.sqrt(dot(updates, updates)).astype(state.eta.dtype)
+        most = jnp.asarray(forcing, norm.dtype)
+        before = 0.9 * state.eta**2
+        eta = jnp.maximum(0.9 * (norm / state.grad_norm) ** 2, jnp.where(before > 0.1, before, 0))
+        eta = jnp.where(jnp.isfinite(state.grad_norm), jnp.minimum(eta, most), most)
+        end = conjugate_gradients(
+            products(value_fn, params),
+            updates,
+            tolerance=eta * norm,
+            max_steps=10 * size if max_iterations is None else max_iterations,
+            preconditioner=(lambda v: v) if preconditioner is None else partial(preconditioner, params),
+        )
+        # Negative curvature in the first direction: along it, as far as a Newton step where it is positive.
+        at_once = (end.status == CURVED) & (end.products == 1)
+        far = jnp.where(jnp.abs(end.pAp) > 0, end.rz / jnp.abs(end.pAp), 1)
+        ascent = jax.tree.map(lambda x, p: jnp.where(at_once, far.astype(p.dtype) * p, x), end.x, end.p)
+        counts = state.counts._replace(n_hvp=state.counts.n_hvp + end.products)
+        return ascent, ForcingState(norm, eta, counts)
+
+    return _searched(optax.GradientTransformationExtraArgs(init, update), linesearch)
