@@ -214,11 +214,30 @@ def load(folder: str | Path, tables: Sequence[str] = TABLES) -> Results:
         read = {path: _read(path) for path in paths if table in tables or table == "runs"}
         parts = [part for part in read.values() if part is not None]
         committed |= {path for path, part in read.items() if part is not None}
-        whole = pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
+        whole = _together(parts)
         frames[table] = (_unfold(whole) if table == "targets" else whole).to_pandas()
     for table in ("runs", "fields", "points", "environments"):
         frames[table] = _first_of_each(frames[table], table)
     return Results(**frames)
+
+
+def _together(parts: Sequence[pa.Table]) -> pa.Table:
+    """Parts with other columns and kinds as one table: whole numbers become real ones where they meet.
+
+    A parameter that is a number for one optimizer and a choice for another (`beta`) becomes a text.
+    """
+    kinds: dict[str, set[bool]] = {}
+    for part in parts:
+        for field in part.schema:
+            if not pa.types.is_null(field.type):
+                kinds.setdefault(field.name, set()).add(pa.types.is_string(field.type))
+    mixed = {name for name, texts in kinds.items() if len(texts) > 1}
+    if mixed:
+        parts = [
+            part.cast(pa.schema([f.with_type(pa.string()) if f.name in mixed else f for f in part.schema]))
+            for part in parts
+        ]
+    return pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
 
 
 def _first_of_each(frame: pd.DataFrame, table: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pytest
     ("words", "sentence"),
     [
         (["optimizer=adm"], "there is no optimizer 'adm'; did you mean adam"),
-        (["-m", "problem=beale,rosenbrok"], "there is no problem 'rosenbrok'; did you mean rosenbrock?"),
+        (["-m", "problem=beale,rosenbrok"], "there is no problem 'rosenbrok'; did you mean rosenbrock"),
         (["experiment=nothing"], "there is no experiment 'nothing'"),
         (["stepz=3"], "there is no key 'stepz'; did you mean steps"),
         (["optimizer.learning_rat=1"], "there is no optimizer parameter 'learning_rat'; did you mean learning_rate?"),

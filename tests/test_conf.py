@@ -80,14 +80,18 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
     assert (batch.status != "failed").all()
     for column in ("status", "steps", "n_value", "n_grad", "n_hvp"):
         assert (batch[column] == alone[column]).all(), column
-    for precision, tolerance in TOLERANCES.items():
+    for precision, tolerances in TOLERANCES.items():
         here = batch.precision == precision
-        for column in ("value", "best_value", "grad_norm"):
+        for column, tolerance in tolerances.items():
             np.testing.assert_allclose(
                 batch[here][column], alone[here][column], rtol=tolerance, atol=tolerance, err_msg=column
             )
 
 
-#: Programs of other widths fuse and order operations differently: a few units in the last place for
-#: each step, amplified over 60 steps by the curvature that a start near a valley's wall meets.
-TOLERANCES = {"float64": 1e-9, "float32": 5e-3}
+#: Programs of other widths fuse and order operations differently: a few units in the last place for each
+#: step, amplified over 60 steps by the curvature that a start near a valley's wall meets. In float32 places
+#: then differ by about 1e-4, which a curvature of a thousand turns into 0.1 of a gradient.
+TOLERANCES = {
+    "float64": {"value": 1e-9, "best_value": 1e-9, "grad_norm": 1e-6},
+    "float32": {"value": 5e-3, "best_value": 5e-3, "grad_norm": 0.2},
+}

@@ -89,6 +89,14 @@ def test_parts_with_other_columns_and_kinds_are_read_together(tmp_path):
     assert runs.gap.isna().to_dict() == {"a": False, "b": True}
 
 
+def test_a_parameter_that_is_a_number_here_and_a_choice_there_is_read_as_text(tmp_path):
+    write(tmp_path, "one", ["a"], **{"optimizer.beta": 0.9})
+    write(tmp_path, "two", ["b"], **{"optimizer.beta": "hz"})
+    write(tmp_path, "three", ["c"])
+    beta = table.load(tmp_path).runs.set_index("run_id")["optimizer.beta"]
+    assert (beta["a"], beta["b"]) == ("0.9", "hz") and pd.isna(beta["c"])
+
+
 def test_plain_pandas_reads_a_part_as_texts_and_numbers(tmp_path):
     write(tmp_path)
     frame = pd.read_parquet(tmp_path / "runs" / "unit.parquet")
