@@ -257,6 +257,44 @@ def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
     return trace | {f"target_{name}": jnp.where(reached, n, -1) for name, n in missed.items()}
 
 
+def traverse(
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    keys: tuple[Array, Array],
+    lengths: Array,
+    *,
+    probes: Mapping[str, Probe],
+    gtol: float = GTOL,
+    patience: int = PATIENCE,
+    axis_name: str | None = None,
+) -> Trace:
+    """`run` with the numbers of steps before each recorded one as an array `[T]`: traced, only its size is fixed.
+
+    Within a vmap that names its axis the loops end when the last lane has ended; whatever is the same for all
+    lanes (a step count, a power of it) stays one number.
+    """
+
+    def body(state):
+        return advance(problem, optimizer, keys[1], state, gtol=gtol, patience=patience)
+
+    def segment(state, length):
+        if axis_name is None:
+            state = lax.fori_loop(0, length, lambda _, state: body(state), state)
+        else:
+
+            def going(carry):
+                done, state = carry
+                running = (state.status == Status.running).astype(jnp.int32)
+                return (done < length) & (lax.pmax(running, axis_name) > 0)
+
+            begun = (jnp.zeros_like(length), state)
+            _, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)
+        return observe(problem, state, probes)
+
+    state, rows = lax.scan(segment, start(problem, optimizer, keys, gtol=gtol), lengths)
+    return finish(problem, state, rows)
+
+
 def run(
     problem: Problem,
     optimizer: optax.GradientTransformation,
@@ -296,13 +334,4 @@ def run(
     """
     lengths = jnp.asarray(np.diff(recorded_steps(steps, record), prepend=0))
     probes = {"x": asking.position} if probes is None else probes
-    keys = split_key(key)
-
-    def segment(state, length):
-        def body(_, state):
-            return advance(problem, optimizer, keys[1], state, gtol=gtol, patience=patience)
-
-        return observe(problem, lax.fori_loop(0, length, body, state), probes)
-
-    state, rows = lax.scan(segment, start(problem, optimizer, keys, gtol=gtol), lengths)
-    return finish(problem, state, rows)
+    return traverse(problem, optimizer, split_key(key), lengths, probes=probes, gtol=gtol, patience=patience)

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 
 from optlab import probes as asking
-from optlab.run import GTOL, PATIENCE, advance, finish, observe, recorded_steps, split_key, start
-from optlab.types import Array, Probe, Problem, PyTree, Status, Trace
+from optlab.run import GTOL, PATIENCE, recorded_steps, split_key, traverse
+from optlab.types import Array, Probe, Problem, PyTree, Trace
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
 #: XLA splits no operation of this size among threads.
@@ -99,46 +97,17 @@ def run_sweep(
 
 
 def compiled(build: Build, *, probes: Mapping[str, Probe], gtol: float = GTOL, patience: int = PATIENCE):
-    """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead.
+    """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead."""
 
-    The three functions of a run, each under one vmap; the loops around them are common to all lanes, so
-    that they end when the last lane has.
-    """
-
-    def problem_of(numbers, data):
+    def one(numbers, keys, lengths, data):
         problem, optimizer = build(numbers)
-        return (problem._replace(data=data) if jax.tree.leaves(data) else problem), optimizer
+        if jax.tree.leaves(data):
+            problem = problem._replace(data=data)
+        return traverse(
+            problem, optimizer, keys, lengths, probes=probes, gtol=gtol, patience=patience, axis_name="lanes"
+        )
 
-    def program(numbers, keys, lengths, data):
-        @jax.vmap
-        def begin(numbers, keys):
-            return start(*problem_of(numbers, data), keys, gtol=gtol)
-
-        @jax.vmap
-        def step(numbers, keys, state):
-            return advance(*problem_of(numbers, data), keys[1], state, gtol=gtol, patience=patience)
-
-        @jax.vmap
-        def row(numbers, state):
-            return observe(problem_of(numbers, data)[0], state, probes)
-
-        def segment(state, length):
-            def going(carry):
-                done, state = carry
-                return (done < length) & jnp.any(state.status == Status.running)
-
-            def body(carry):
-                done, state = carry
-                return done + 1, step(numbers, keys, state)
-
-            _, state = lax.while_loop(going, body, (jnp.zeros_like(length), state))
-            return row(numbers, state)
-
-        state, rows = lax.scan(segment, begin(numbers, keys), lengths)
-        end = jax.vmap(lambda n, s, r: finish(problem_of(n, data)[0], s, r), in_axes=(0, 0, 1))
-        return end(numbers, state, rows)
-
-    return jax.jit(program)
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None), axis_name="lanes"))
 
 
 def cores() -> int:

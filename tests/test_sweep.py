@@ -58,3 +58,12 @@ def test_the_width_of_a_chunk_is_a_power_of_two_within_the_budget():
     assert [chunk_width(n) for n in (1, 2, 3, 100, 10**6)] == [1, 2, 4, 128, CPU_LANES]
     assert chunk_width(10**6, run_bytes=BUDGET // 5) == 4
     assert chunk_width(10**6, run_bytes=10 * BUDGET) == 1
+
+
+def test_the_common_loop_ends_with_the_last_lane():
+    """A budget of a billion steps, of which every lane needs some dozen."""
+    problem = optlab.problems.from_surface(optlab.surfaces.quadratic(condition=3.0))
+    numbers = {"learning_rate": np.array([0.3, 0.5, 2.5])}
+    trace = optlab.run_sweep(problem, optax.sgd, numbers, steps=10**9, record="last")
+    assert [Status(s).name for s in trace["status"][:, -1]] == ["converged", "converged", "diverged"]
+    assert trace["step"][:, -1].max() < 100
