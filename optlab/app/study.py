@@ -23,7 +23,7 @@ CHOICES = ("optimizer", "problem", "probe")
 PATCHED = ("optimizer.", "problem.")
 
 
-def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> table.Results | None:
+def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> None:
     """All runs of a sweep, as `FoldingSweeper` is asked to do."""
     overrides = {override.key_or_group: override for override in parse(arguments, config_loader)}
     swept = _moved(overrides)
@@ -37,12 +37,12 @@ def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> t
     all_axes = axes([overrides[key] for key in swept], sampling)
     choices = [axis for axis in all_axes if axis.key[0] in CHOICES]
     rest = [axis for axis in all_axes if axis.key[0] not in CHOICES]
-    return _carry_out(_structures(choices, compose, config_loader), rest)
+    _carry_out(_structures(choices, compose, config_loader), rest)
 
 
-def single(config: DictConfig, choices: dict[str, str]) -> table.Results | None:
+def single(config: DictConfig, choices: dict[str, str]) -> None:
     """The one run of a configuration that Hydra has composed."""
-    return _carry_out([_plain(config, choices)], [])
+    _carry_out([_plain(config, choices)], [])
 
 
 def _moved(overrides: dict[str, Override]) -> list[str]:
@@ -92,8 +92,8 @@ def _plain(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     return node | {"choices": {group: choices[group] for group in CHOICES}}
 
 
-def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> table.Results | None:
-    """Plans, runs what is missing and writes it; returns None where a sweep has too many rows to show."""
+def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> None:
+    """Plans, runs what is missing, writes it and sums up; SystemExit with code 1 where runs have raised."""
     planned, notes = groups(structures, rest)
     config = structures[0]
     total = sum(group.size for group in planned)
@@ -109,7 +109,6 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> table.
     summary.print_study(folder, planned, outcome, notes, seconds)
     if outcome.errors:
         raise SystemExit(1)
-    return None
 
 
 def _check(planned: Sequence[Group]) -> None:
