@@ -84,7 +84,8 @@ def _print_best(console: Console, folder: Path, planned: Sequence[Any]) -> None:
     shown = Table("problem", "optimizer", "best learning rate", "median best value", "diverged, all rates")
     for row in best.sort_values(["problem", "best_value"]).itertuples(index=False):
         diverged = f"{share[row.problem, row.optimizer]:.0%}"
-        shown.add_row(row.problem, row.optimizer, f"{row[2]:.3g}", f"{row.best_value:.3g}", diverged)
+        rate = "–" if row[2] != row[2] else f"{row[2]:.3g}"  # a method without one
+        shown.add_row(row.problem, row.optimizer, rate, f"{row.best_value:.3g}", diverged)
     console.print(shown)
 
 
