@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optlab.optimizers.descent import dot, same_change, searched, select
+from optlab.optimizers.descent import dot, expected_change, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree
 
@@ -54,7 +54,7 @@ BETAS: dict[str, Callable[[Products], Array]] = {
 }
 
 
-def scale_by_conjugate(beta: str = "hz", restart: float = 0.2) -> optax.GradientTransformation:
+def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.GradientTransformation:
     """A gradient to the conjugate ascent direction: d <- g + beta d.
 
     Restarts with the gradient where successive gradients are far from orthogonal after as many iterations as
@@ -91,7 +91,7 @@ def scale_by_conjugate(beta: str = "hz", restart: float = 0.2) -> optax.Gradient
 
 
 def nonlinear_cg(
-    beta: str = "hz", restart: float = 0.2, linesearch: optax.GradientTransformationExtraArgs | None = None
+    beta: str = "pr+", restart: float = 0.2, linesearch: optax.GradientTransformationExtraArgs | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """Conjugate gradients for any smooth function, with a few vectors of memory.
 
@@ -101,4 +101,4 @@ def nonlinear_cg(
     Nocedal and Wright (2006), alg. 5.4; Hager and Zhang, A survey of nonlinear CG methods (2006). Raises
     ValueError for another `beta`.
     """
-    return searched(scale_by_conjugate(beta, restart), linesearch or strong_wolfe(c2=0.1, first=same_change))
+    return searched(scale_by_conjugate(beta, restart), linesearch or strong_wolfe(c2=0.1, first=expected_change))

@@ -80,20 +80,24 @@ def select(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-def unit_step(previous: Scalars, slope: Array) -> Array:
+def unit_step(previous: Scalars, value: Array, slope: Array) -> Array:
     """Newton-like directions carry their length: the first trial is 1."""
-    del previous
+    del previous, value
     return jnp.ones_like(slope)
 
 
-def same_change(previous: Scalars, slope: Array) -> Array:
-    """The first-order change of the last accepted step, alpha phi'(0), is expected again (Nocedal and Wright, 3.5)."""
-    before = previous.alpha * previous.slope0
-    return jnp.where(previous.trials > 0, before / slope, jnp.minimum(1, 1 / jnp.sqrt(-slope)))
+def expected_change(previous: Scalars, value: Array, slope: Array) -> Array:
+    """The parabola that would fall as far as the last iteration did: 2 (f_k - f_{k-1}) / phi'(0), at most 1.
+
+    Source: Nocedal and Wright (2006), eq. 3.60; at first a step of length 1.
+    """
+    guess = 2.02 * (value - previous.value0) / slope
+    begun = (previous.trials > 0) & (guess > 0) & jnp.isfinite(guess)
+    return jnp.minimum(1, jnp.where(begun, guess, 1 / jnp.sqrt(-slope)))
 
 
 def searching(
-    machine: Machine, first: Callable[[Scalars, Array], Array] = unit_step
+    machine: Machine, first: Callable[[Scalars, Array, Array], Array] = unit_step
 ) -> optax.GradientTransformationExtraArgs:
     """A machine as an optax transform: takes a direction as `updates`, returns the step along it."""
 
@@ -124,7 +128,7 @@ def _begin(machine, first, direction, state, params, value, grad) -> SearchState
     direction = select(steepest, jax.tree.map(lambda g: -g / jnp.maximum(length, 1).astype(g.dtype), grad), direction)
     slope = dot(grad, direction).astype(value.dtype)
     flat = ~(slope < 0)  # the gradient is zero, or not a number
-    alpha = jnp.where(steepest, 1, first(state.scalars, slope)).astype(value.dtype)
+    alpha = jnp.where(steepest, 1, first(state.scalars, value, slope)).astype(value.dtype)
     scalars = machine.init(value, slope, jnp.where(flat, 0, alpha))
     record = _recorded(state.record, value, length.astype(value.dtype))
     stalled = (failed & state.steepest) | (record.idle >= IDLE)

@@ -20,8 +20,8 @@ def constant(step: float = 1.0) -> optax.GradientTransformationExtraArgs:
         del value, slope
         return state._replace(trials=state.trials + 1, done=jnp.asarray(True))
 
-    def first(previous, slope):
-        del previous
+    def first(previous, value, slope):
+        del previous, value
         return jnp.full_like(slope, step)
 
     return searching(Machine(scalars, accept), first)
