@@ -44,6 +44,7 @@ import pytest
         (["optimizer.learning_rate=[1"], "no viable alternative"),
         (["name=../elsewhere"], "name must be a name within the results folder"),
         (["optimizer._target_=os.system"], "_target_ 'os.system' is not within optlab.optimizers."),
+        (["optimizer._target_=optlab.optimizers.jnp.save"], "'optlab.optimizers.jnp.save' names no function"),
         (["optimizer._target_=optax.adamant"], "_target_ 'optax.adamant' names no function"),
         (["frobnicate"], "there is no command 'frobnicate'"),
         (["list", "optimisers"], "there is no group 'optimisers'; did you mean optimizers"),

@@ -21,7 +21,8 @@ extra_allowed: list[str] = []
 
 def resolve(target: str) -> Callable[..., Any]:
     """The function that a dotted path names. Raises BadInput outside the allow-list or where none is."""
-    if not target.startswith((*ALLOWED, *extra_allowed)):
+    allowed = (*ALLOWED, *extra_allowed)
+    if not target.startswith(allowed):
         raise BadInput(
             f"_target_ '{target}' is not within {', '.join(ALLOWED)}; allow=PREFIX on the command line adds a prefix"
         )
@@ -33,7 +34,8 @@ def resolve(target: str) -> Callable[..., Any]:
             continue
         for name in path[cut:]:
             found = getattr(found, name, None)
-        if callable(found):
+        # A module's attributes include what it imports: jnp.save must not be had as optlab.optimizers.jnp.save.
+        if callable(found) and f"{getattr(found, 'func', found).__module__}.".startswith(allowed):
             return found
     raise BadInput(f"_target_ '{target}' names no function")
 
