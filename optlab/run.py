@@ -132,7 +132,7 @@ def start(
     counts = Counts(zero + 1, zero + 1, zero)
     missed = None
     if problem.minimum is not None:
-        unmet = (best - problem.minimum > TARGETS.astype(best.dtype)).astype(jnp.int32)
+        unmet = _above(problem, best).astype(jnp.int32)
         many = accounts.spent(opt_state, opt_state) is not None
         missed = (unmet, jax.tree.map(lambda n: jnp.full_like(unmet, 1) * n, counts)) if many else (unmet, None)
     state = State(
@@ -211,6 +211,11 @@ def _motionless(params: PyTree, updates: PyTree) -> Array:
     return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(still, params, updates))))
 
 
+def _above(problem: Problem, best: Array) -> Array:
+    """Which rungs of the ladder a value is still above: `[51]`."""
+    return best - problem.minimum > TARGETS.astype(best.dtype)
+
+
 def _missed(problem: Problem, old: State, new: State):
     """Counts on each rung of the ladder what was spent before it was reached.
 
@@ -220,10 +225,9 @@ def _missed(problem: Problem, old: State, new: State):
     if old.missed is None:
         return None
     steps, counts = old.missed
-    unmet = (new.best - problem.minimum > TARGETS.astype(new.best.dtype)).astype(jnp.int32)
-    steps = steps + unmet
+    steps = steps + _above(problem, new.best).astype(jnp.int32)
     if counts is not None:
-        before = old.best - problem.minimum > TARGETS.astype(new.best.dtype)
+        before = _above(problem, old.best)
         counts = jax.tree.map(lambda total, now, then: total + before * (now - then), counts, new.counts, old.counts)
     return steps, counts
 
