@@ -225,10 +225,13 @@ def _missed(problem: Problem, old: State, new: State):
     if old.missed is None:
         return None
     steps, counts = old.missed
-    steps = steps + _above(problem, new.best).astype(jnp.int32)
+    made = jax.tree.map(jnp.subtract, new.counts, old.counts)
+    # Fused with what makes these scalars, the ladder would compute them anew for each rung.
+    best, before, made = lax.optimization_barrier((new.best, old.best, made))
+    steps = steps + _above(problem, best).astype(jnp.int32)
     if counts is not None:
-        before = _above(problem, old.best)
-        counts = jax.tree.map(lambda total, now, then: total + before * (now - then), counts, new.counts, old.counts)
+        above = _above(problem, before).astype(jnp.int32)
+        counts = jax.tree.map(lambda total, here: total + above * here, counts, made)
     return steps, counts
 
 
@@ -264,39 +267,43 @@ def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
 def traverse(
     problem: Problem,
     optimizer: optax.GradientTransformation,
-    keys: tuple[Array, Array],
+    batch_key: Array,
+    state: State,
     lengths: Array,
     *,
     probes: Mapping[str, Probe],
     gtol: float = GTOL,
     patience: int = PATIENCE,
     axis_name: str | None = None,
-) -> Trace:
-    """`run` with the numbers of steps before each recorded one as an array `[T]`: traced, only its size is fixed.
+    floor: Array | int = 0,
+) -> tuple[Trace, State, Array]:
+    """The rest of a run from a state on: its trace, the last state, and the steps done before each row: `[T]`.
 
-    Within a vmap that names its axis the loops end when the last lane has ended; whatever is the same for all
-    lanes (a step count, a power of it) stays one number.
+    The numbers of steps before each recorded one, `lengths: [T]`, are traced; only their count is fixed. Within
+    a vmap that names its axis the loops end when no more than `floor` lanes are left that run: what is not done
+    is for whoever called. Whatever is the same for all lanes (a step count, a power of it) stays one number.
     """
 
     def body(state):
-        return advance(problem, optimizer, keys[1], state, gtol=gtol, patience=patience)
+        return advance(problem, optimizer, batch_key, state, gtol=gtol, patience=patience)
 
     def segment(state, length):
         if axis_name is None:
-            state = lax.fori_loop(0, length, lambda _, state: body(state), state)
+            done, state = length, lax.fori_loop(0, length, lambda _, state: body(state), state)
         else:
 
             def going(carry):
                 done, state = carry
                 running = (state.status == Status.running).astype(jnp.int32)
-                return (done < length) & (lax.pmax(running, axis_name) > 0)
+                return (done < length) & (lax.psum(running, axis_name) > floor)
 
             begun = (jnp.zeros_like(length), state)
-            _, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)
-        return observe(problem, state, probes)
+            done, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)
+        state, row = observe(problem, state, probes)
+        return state, (row, done)
 
-    state, rows = lax.scan(segment, start(problem, optimizer, keys, gtol=gtol), lengths)
-    return finish(problem, state, rows)
+    state, (rows, done) = lax.scan(segment, state, lengths)
+    return finish(problem, state, rows), state, done
 
 
 def run(
@@ -338,4 +345,6 @@ def run(
     """
     lengths = jnp.asarray(np.diff(recorded_steps(steps, record), prepend=0))
     probes = {"x": asking.position} if probes is None else probes
-    return traverse(problem, optimizer, split_key(key), lengths, probes=probes, gtol=gtol, patience=patience)
+    keys = split_key(key)
+    begun = start(problem, optimizer, keys, gtol=gtol)
+    return traverse(problem, optimizer, keys[1], begun, lengths, probes=probes, gtol=gtol, patience=patience)[0]

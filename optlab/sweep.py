@@ -1,36 +1,48 @@
 """Many runs that differ only in numbers: the same `run` under one vmap, in chunks.
 
 A chunk is as wide as the caches and the memory budget allow, not as wide as the sweep. Its width is
-a power of two, so that sweeps of other sizes, or what is left of one, find their program compiled.
+a power of two, so that sweeps of other sizes, or what is left of one, find their program compiled. When three
+quarters of its lanes have ended, the others go on in a narrower program where that saves more than compiling it costs.
 """
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from optlab import probes as asking
-from optlab.run import GTOL, PATIENCE, recorded_steps, split_key, traverse
-from optlab.types import Array, Probe, Problem, PyTree, Trace
+from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
+from optlab.types import Array, Probe, Problem, PyTree, Status, Trace
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
 #: XLA splits no operation of this size among threads.
 CPU_LANES = 1024
 LANES = 16384  # elsewhere
 
-#: Bytes that the rows of one chunk may take.
+#: Bytes that the rows and the last state of one chunk may take.
 BUDGET = 2**27
+
+#: No program is narrower than this: with fewer lanes its steps hardly get cheaper.
+NARROWEST = 64
+
+#: Seconds that a narrower program must save, about what it costs to compile one.
+WORTHWHILE = 2.0
 
 #: (numbers) -> (problem, optimizer); called inside the traced function.
 Build = Callable[[Mapping[str, Array]], tuple[Problem, optax.GradientTransformation]]
 
-#: (numbers: {name: `[R, ...]`}, keys: two `[R]`, lengths: `[T]`, data) -> {name: `[R, T, ...]`}
-Program = Callable[[Mapping[str, Array], tuple[Array, Array], Array, PyTree], Trace]
+#: (numbers: {name: `[R, ...]`}, keys: two `[R]`, lengths: `[T]`, data, floor, whether to start, states: `[R, ...]`)
+#: -> ({name: `[R, T, ...]`}, states, steps done: `[T]`), see `traverse`
+Program = Callable[..., tuple[Trace, State, Array]]
 
 
 def grid(axes: Mapping[str, Sequence[float]], seeds: int = 1) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -84,7 +96,8 @@ def run_sweep(
     width = chunk_width(size, lanes)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(
-            program,
+            at_each_width(program),
+            build,
             columns,
             np.broadcast_to(seeds, (size,)),
             recorded_steps(steps, record),
@@ -99,15 +112,33 @@ def run_sweep(
 def compiled(build: Build, *, probes: Mapping[str, Probe], gtol: float = GTOL, patience: int = PATIENCE):
     """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead."""
 
-    def one(numbers, keys, lengths, data):
-        problem, optimizer = build(numbers)
-        if jax.tree.leaves(data):
-            problem = problem._replace(data=data)
+    def one(numbers, keys, lengths, data, floor, fresh, state):
+        problem, optimizer = _built(build, numbers, data)
+        state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol), lambda: state)
         return traverse(
-            problem, optimizer, keys, lengths, probes=probes, gtol=gtol, patience=patience, axis_name="lanes"
-        )
+            problem, optimizer, keys[1], state, lengths,
+            probes=probes, gtol=gtol, patience=patience, axis_name="lanes", floor=floor,
+        )  # fmt: skip
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None), axis_name="lanes"))
+    axes = (0, 0, None, None, None, None, 0)
+    return jax.jit(jax.vmap(one, in_axes=axes, out_axes=(0, 0, None), axis_name="lanes"))
+
+
+def _built(build: Build, numbers: Mapping[str, Array], data: PyTree) -> tuple[Problem, optax.GradientTransformation]:
+    problem, optimizer = build(numbers)
+    return (problem._replace(data=data) if jax.tree.leaves(data) else problem), optimizer
+
+
+def blank(build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], data: PyTree) -> State:
+    """States of the shapes that a chunk has, to stand where none is given: `[R, ...]`."""
+
+    def zeros(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.split(jax.random.key(0), leaf.shape)
+        return np.zeros(leaf.shape, leaf.dtype)
+
+    one = jax.vmap(lambda numbers, keys: start(*_built(build, numbers, data), keys))
+    return jax.tree.map(zeros, jax.eval_shape(one, numbers, keys))
 
 
 def cores() -> int:
@@ -123,21 +154,41 @@ def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0) -> int:
     return min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
 
 
+def narrower(width: int) -> int:
+    """The width at which the last lanes of a chunk go on; 0 where it is narrow enough."""
+    return width // 4 if width // 4 >= NARROWEST else 0
+
+
 def first_rows(columns: Mapping[str, np.ndarray], seeds: np.ndarray, first: int, width: int):
     """The inputs of one chunk; the last one is filled up with copies of its last run."""
     rows = np.minimum(np.arange(first, first + width), len(seeds) - 1)
-    return {name: column[rows] for name, column in columns.items()}, _keys(seeds[rows])
+    return {name: column[rows] for name, column in columns.items()}, keys_of(seeds[rows])
 
 
 # A program of its own: the generator is as long as a small optimizer to compile, and is compiled once here.
 @jax.jit
 @jax.vmap
-def _keys(seed):
+def keys_of(seed):
     return split_key(jax.random.key(seed))
+
+
+def at_each_width(program: Any, compiled: Mapping[int, Program] | None = None) -> Program:
+    """A jitted program, compiled once for each width, whichever thread comes first; for some it may be already."""
+    found, lock = dict(compiled or {}), threading.Lock()
+
+    def call(numbers, keys, *others):
+        width = len(keys[0])
+        with lock:
+            if width not in found:
+                found[width] = program.lower(numbers, keys, *others).compile()
+        return found[width](numbers, keys, *others)
+
+    return call
 
 
 def run_chunks(
     program: Program,
+    build: Build,
     columns: Mapping[str, np.ndarray],
     seeds: np.ndarray,
     recorded: np.ndarray,
@@ -152,12 +203,15 @@ def run_chunks(
     size = len(seeds)
     lengths = np.diff(recorded, prepend=0).astype(np.int32)
     x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
+    states = blank(build, *first_rows(columns, seeds, 0, width), data)
 
     def chunk(first: int) -> tuple[slice, Trace, float]:
         here = slice(first, min(first + width, size))
         begun = time.perf_counter()
         with jax.enable_x64(x64):
-            trace = program(*first_rows(columns, seeds, first, width), lengths, data)
+            numbers, keys = first_rows(columns, seeds, first, width)
+            chunks = -(-(size - first) // (width * cores()))
+            trace = _to_the_end(program, numbers, keys, lengths, data, states, chunks)
             trace = {name: np.asarray(a)[: here.stop - here.start] for name, a in trace.items()}
         return here, trace, time.perf_counter() - begun
 
@@ -167,3 +221,47 @@ def run_chunks(
         done = pending.pop(0).result()
         pending += [pool.submit(chunk, first) for first in itertools.islice(firsts, 1)]
         yield done
+
+
+def _to_the_end(program, numbers, keys, lengths, data, state, chunks: int) -> Trace:
+    """A chunk until all its lanes have ended or the budget has; `chunks` like it are to come on this core."""
+    width = len(keys[0])
+    begun = time.perf_counter()
+    trace, state, done = program(numbers, keys, lengths, data, narrower(width), True, state)
+    lanes = np.arange(width)
+    while (left := lengths - np.asarray(done)).any():
+        ended = np.asarray(state.status) != Status.running
+        if ended.all():
+            break
+        # At this width what is left would take three quarters more than it must.
+        saved = 0.75 * chunks * (time.perf_counter() - begun) * left.sum() / max(1, lengths.sum() - left.sum())
+        if saved > WORTHWHILE:
+            width, floor = narrower(width), narrower(narrower(width))
+        else:
+            floor = 0
+        chosen = np.argsort(ended, kind="stable")[:width]
+        lanes = lanes[chosen]
+        numbers, keys, state = jax.tree.map(lambda leaf, chosen=chosen: _take(leaf, chosen), (numbers, keys, state))
+        begun = time.perf_counter()
+        part, state, done = program(numbers, keys, left, data, floor, False, state)
+        trace = _overwritten(trace, part, lanes, int(np.flatnonzero(left)[0]))
+        lengths = left
+    return trace
+
+
+def _take(leaf: Array, chosen: np.ndarray) -> Array:
+    # Indexing a device array would compile a program for each shape; keys cannot leave the device.
+    return leaf[chosen] if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)[chosen]
+
+
+def _overwritten(trace: Trace, part: Trace, lanes: np.ndarray, row: int) -> Trace:
+    """The trace with the rows from `row` on, and what is said of whole runs, of those lanes that went on."""
+    trace = {name: column if column.flags.writeable else column.copy() for name, column in _on_host(trace).items()}
+    for name, column in _on_host(part).items():
+        of_run = name.startswith("target_")
+        trace[name][lanes, 0 if of_run else row :] = column[:, 0 if of_run else row :]
+    return trace
+
+
+def _on_host(trace: Trace) -> dict[str, np.ndarray]:
+    return {name: np.asarray(column) for name, column in trace.items()}

@@ -33,6 +33,7 @@ class Surface(NamedTuple):
     residual: Callable[[Array], Array] | None = None  #: `[d]` -> `[r]` with fn = 0.5 |residual|^2
     tags: tuple[str, ...] = ()  #: what makes it hard: ``saddle``, ``valley``, ``plateau``, ...
     source: str = ""  #: where the formula comes from
+    starts: tuple[Sequence[float] | Array, ...] = ()  #: further customary starts: `[d]` each
 
 
 def minimum(surface: Surface) -> float | Array | None:

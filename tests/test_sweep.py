@@ -67,3 +67,25 @@ def test_the_common_loop_ends_with_the_last_lane():
     trace = optlab.run_sweep(problem, optax.sgd, numbers, steps=10**9, record="last")
     assert [Status(s).name for s in trace["status"][:, -1]] == ["converged", "converged", "diverged"]
     assert trace["step"][:, -1].max() < 100
+
+
+def test_lanes_that_go_on_in_a_narrower_program_end_as_they_would_have(monkeypatch):
+    """With every pause worth a compilation; some lanes end at once, some in time, some never."""
+    numbers = {"learning_rate": np.logspace(-2.7, 0.5, 64)}
+    problem = optlab.problems.from_surface(optlab.surfaces.quadratic(dim=3, condition=10.0), start=np.full(3, 1e-3))
+    widths = []
+
+    def sweep():
+        return optlab.run_sweep(problem, optax.sgd, numbers, steps=3000, gtol=1e-6)
+
+    wide = sweep()
+    monkeypatch.setattr("optlab.sweep.NARROWEST", 4)
+    monkeypatch.setattr("optlab.sweep.WORTHWHILE", 0)
+    take = optlab.sweep._take
+    monkeypatch.setattr("optlab.sweep._take", lambda leaf, lanes: widths.append(len(lanes)) or take(leaf, lanes))
+    narrow = sweep()
+    assert set(widths) == {16, 4}
+    statuses = wide["status"][:, -1]
+    assert len(set(statuses)) == 3 and len(set(wide["step"][:, -1])) > 10
+    for name in wide:
+        np.testing.assert_allclose(narrow[name], wide[name], rtol=1e-9, atol=1e-300, err_msg=name)

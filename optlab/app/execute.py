@@ -23,7 +23,7 @@ from optlab.app.bad_input import BadInput
 from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
-from optlab.sweep import chunk_width, compiled, cores, first_rows, run_chunks
+from optlab.sweep import at_each_width, blank, chunk_width, compiled, cores, first_rows, run_chunks
 from optlab.types import Problem, Status, Trace
 
 #: Runs that are written, and so committed, together.
@@ -222,22 +222,24 @@ def _compile(group: Group, pool: ThreadPoolExecutor) -> tuple[Iterator, float]:
     begun = perf_counter()
     config = group.config
     probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items()}
-    program = compiled(builder(group), probes=probes, gtol=config["gtol"], patience=config["patience"])
+    build = builder(group)
+    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"])
     recorded = recorded_steps(config["steps"], config["record"])
     width = chunk_width(group.size)
     lengths = np.diff(recorded, prepend=0).astype(np.int32)
 
     def lower(width):
-        return program.lower(*first_rows(group.columns, group.seeds, 0, width), lengths, ())
+        rows = first_rows(group.columns, group.seeds, 0, width)
+        return program.lower(*rows, lengths, (), 0, True, blank(build, *rows, ()))
 
     lowered = lower(width)
     run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
     if chunk_width(group.size, run_bytes=run_bytes) < width:
         width = chunk_width(group.size, run_bytes=run_bytes)
         lowered = lower(width)
-    call = lowered.compile()
+    call = at_each_width(program, {width: lowered.compile()})
     seconds = perf_counter() - begun
-    return run_chunks(call, group.columns, group.seeds, recorded, (), width, pool), seconds
+    return run_chunks(call, build, group.columns, group.seeds, recorded, (), width, pool), seconds
 
 
 def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:

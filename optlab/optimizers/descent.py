@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from optlab.optimizers.counts import Counts, Progress, zero
+from optlab.optimizers.counts import Counts, Progress, nodes, zero
 from optlab.types import Array, PyTree
 
 
@@ -123,7 +123,8 @@ def searching(
 def _begin(machine, first, direction, state, params, value, grad) -> SearchState:
     """A new search from `params`, along -grad where the last one failed or the direction does not descend."""
     failed = state.scalars.failed
-    steepest = failed | ~(dot(grad, direction) < 0)
+    slope = dot(grad, direction)
+    steepest = failed | ~((slope < 0) & jnp.isfinite(slope))
     length = jnp.sqrt(dot(grad, grad))
     direction = select(steepest, jax.tree.map(lambda g: -g / jnp.maximum(length, 1).astype(g.dtype), grad), direction)
     slope = dot(grad, direction).astype(value.dtype)
@@ -204,13 +205,13 @@ class DescentState(NamedTuple):
 
 
 def searched(
-    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs
+    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs, forget: bool = True
 ) -> optax.GradientTransformationExtraArgs:
     """Goes down a direction's update as far as a line search says.
 
-    `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is updated once an
-    iteration, at the accepted points, and forgets what it has learnt when the search had to fall back
-    to steepest descent.
+    `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is asked once an
+    iteration, at the accepted points; and, unless it has nothing to `forget`, begins anew when the search had to
+    fall back to steepest descent. A search of optax's makes all its trials within one update.
     """
 
     direction = optax.with_extra_args_support(direction)
@@ -220,10 +221,22 @@ def searched(
 
     def update(updates, state, params, **extra):
         extra["grad"] = updates
-        ascent, memory = direction.update(updates, state.memory, params, **extra)
-        descent = jax.tree.map(jnp.negative, ascent)
+
+        def turn():
+            ascent, memory = direction.update(updates, state.memory, params, **extra)
+            return jax.tree.map(jnp.negative, ascent), memory
+
+        if extra.get("flat") and nodes(state.search, Progress):
+            # Whether the search has ended does not depend on where it goes next.
+            idle = jax.tree.map(jnp.zeros_like, updates)
+            _, looked = search.update(idle, state.search, params, **extra)
+            (progress,) = nodes(looked, Progress)
+            descent, memory = lax.cond(progress.fresh, turn, lambda: (idle, state.memory))
+        else:
+            descent, memory = turn()
         steps, found = search.update(descent, state.search, params, **extra)
-        memory = select(found.steepest, direction.init(params), memory)
-        return steps, DescentState(select(found.progress.fresh, memory, state.memory), found)
+        for node in nodes(found, SearchState) if forget else []:
+            memory = select(node.steepest, direction.init(params), memory)
+        return steps, DescentState(memory, found)
 
     return optax.GradientTransformationExtraArgs(init, update)

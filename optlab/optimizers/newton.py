@@ -10,8 +10,8 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.optimizers.counts import Counts, Progress, nodes, zero
-from optlab.optimizers.descent import dot
+from optlab.optimizers.counts import Counts, zero
+from optlab.optimizers.descent import dot, searched
 from optlab.optimizers.hessian import matrix, products, real_type, require, spectrum
 from optlab.optimizers.linear_cg import CURVED, conjugate_gradients
 from optlab.optimizers.linesearch import strong_wolfe
@@ -35,13 +35,6 @@ class NewtonState(NamedTuple):
 
     step: Array  #: updates made so far, what a schedule is a function of: `[]`
     counts: PyTree
-
-
-class SearchedState(NamedTuple):
-    """A direction and a search along it."""
-
-    memory: PyTree  #: what the direction keeps, its counts among it
-    search: PyTree
 
 
 class ForcingState(NamedTuple):
@@ -84,34 +77,7 @@ def _at_rate(
 def _searched(
     direction: optax.GradientTransformationExtraArgs, linesearch: _Search
 ) -> optax.GradientTransformationExtraArgs:
-    """Goes down a direction that is dear: it is asked for only where a search begins, not at its trials.
-
-    A direction that is no number becomes zero, and the search falls back to steepest descent.
-    """
-    search = linesearch or strong_wolfe()
-
-    def init(params):
-        return SearchedState(direction.init(params), search.init(params))
-
-    def update(updates, state, params=None, **extra):
-        extra |= {"grad": updates, "value_fn": require(extra.get("value_fn"))}
-        idle = jax.tree.map(jnp.zeros_like, updates)
-
-        def turn():
-            ascent, memory = direction.update(updates, state.memory, params, **extra)
-            finite = jnp.isfinite(dot(ascent, ascent))
-            return jax.tree.map(lambda a: jnp.where(finite, -a, 0), ascent), memory
-
-        if extra.get("flat") and nodes(state.search, Progress):
-            _, looked = search.update(idle, state.search, params, **extra)
-            (progress,) = nodes(looked, Progress)
-            descent, memory = lax.cond(progress.fresh, turn, lambda: (idle, state.memory))
-        else:
-            descent, memory = turn()
-        steps, found = search.update(descent, state.search, params, **extra)
-        return steps, SearchedState(memory, found)
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    return searched(direction, linesearch or strong_wolfe(), forget=False)
 
 
 def _solve(value_fn, params, g):

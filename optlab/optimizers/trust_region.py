@@ -50,14 +50,19 @@ class Verdict(NamedTuple):
     length: Array  #: of the step
 
 
-def _trying(
+def trying(
     size: float | Array,
     remember: Callable[[int, Any], PyTree],
     propose: Callable[..., Proposal],
     resize: Callable[[Array, Verdict], Array],
     eta: float | Array,
+    learn: Callable[[PyTree, PyTree, PyTree, Verdict], PyTree] = lambda memory, *_: memory,
 ) -> optax.GradientTransformationExtraArgs:
-    """The loop that all share. `propose(size, memory, still valid, value_fn, params, grad)` is the method."""
+    """The loop that all share.
+
+    `propose(size, memory, still valid, value_fn, params, grad)` is the method; `learn(memory, step, change of the
+    gradient, verdict)` what a trial teaches it, also one that is rejected.
+    """
 
     def init(params):
         dtype = real_type(params)
@@ -91,7 +96,7 @@ def _trying(
         counts = state.counts
         new_state = TrustState(
             size=resize(state.size, verdict).astype(dtype),
-            memory=proposal.memory,
+            memory=learn(proposal.memory, step, jax.tree.map(jnp.subtract, new_grad, updates), verdict),
             rejected=~accepted,
             evaluated=select(accepted, Evaluated(new_value, new_grad), Evaluated(value, updates)),
             progress=Progress(jnp.asarray(True), stalled),
@@ -106,14 +111,16 @@ def _norm(tree: PyTree) -> Array:
     return jnp.sqrt(dot(tree, tree))
 
 
-def _resized(max_radius: float | Array) -> Callable[[Array, Verdict], Array]:
-    """The new radius: a quarter of a poor step, twice the radius after a good step that reached it."""
+def resized(
+    max_radius: float | Array, poor: float = 0.25, shrink: float = 0.25, good: float = 0.9
+) -> Callable[[Array, Verdict], Array]:
+    """The new radius: a part of a poor step, twice the radius after a good step that reached it."""
 
     def resize(radius, seen):
-        shorter = 0.25 * jnp.minimum(seen.length, radius)
+        shorter = shrink * jnp.minimum(seen.length, radius)
         longer = jnp.minimum(2 * radius, jnp.asarray(max_radius, radius.dtype))
-        grown = jnp.where((seen.ratio > 0.9) & (seen.length > 0.9 * radius), longer, radius)
-        return jnp.where(seen.ratio < 0.25, shorter, grown)
+        grown = jnp.where((seen.ratio > good) & (seen.length > 0.9 * radius), longer, radius)
+        return jnp.where(seen.ratio < poor, shorter, grown)
 
     return resize
 
@@ -229,7 +236,7 @@ def trust_region(
       max_radius: no ball is larger.
       eta: in [0, 1/4), how much of the promised decrease a step must keep.
     """
-    return _trying(initial_radius, _no_spectrum, _spectral(ball_minimizer), _resized(max_radius), eta)
+    return trying(initial_radius, _no_spectrum, _spectral(ball_minimizer), resized(max_radius), eta)
 
 
 def steihaug(
@@ -278,7 +285,7 @@ def steihaug(
         predicted = end.decrease + tau * end.rz - tau**2 * curvature / 2
         return Proposal(step, predicted.astype(radius.dtype), end.products, memory)
 
-    return _trying(initial_radius, lambda d, dtype: (), propose, _resized(max_radius), eta)
+    return trying(initial_radius, lambda d, dtype: (), propose, resized(max_radius), eta)
 
 
 def _to_sphere(x: PyTree, p: PyTree, radius: Array) -> Array:
@@ -316,4 +323,4 @@ def cubic_newton(initial_sigma: float | Array = 1.0, eta: float | Array = 0.1) -
         easier = jnp.maximum(sigma / 5, jnp.finfo(sigma.dtype).eps)
         return jnp.where(seen.ratio > 0.9, easier, jnp.where(seen.ratio > eta, sigma, 10 * sigma))
 
-    return _trying(initial_sigma, _no_spectrum, _spectral(cubic_minimizer), resize, eta)
+    return trying(initial_sigma, _no_spectrum, _spectral(cubic_minimizer), resize, eta)
