@@ -5,6 +5,7 @@ a power of two, so that sweeps of other sizes, or what is left of one, find thei
 quarters of its lanes have ended, the others go on in a narrower program where that saves more than compiling it costs.
 """
 
+import contextlib
 import itertools
 import os
 import threading
@@ -36,6 +37,12 @@ NARROWEST = 64
 
 #: Seconds that a narrower program must save, about what it costs to compile one.
 WORTHWHILE = 2.0
+
+#: Up to so many steps of single runs a program is worth less than its compilation.
+FEW = 5_000_000
+
+#: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
+HASTY = {"xla_cpu_use_fusion_emitters": False}
 
 #: (numbers) -> (problem, optimizer); called inside the traced function.
 Build = Callable[[Mapping[str, Array]], tuple[Problem, optax.GradientTransformation]]
@@ -96,7 +103,7 @@ def run_sweep(
     width = chunk_width(size, lanes)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(
-            at_each_width(program),
+            at_each_width(program, size * steps),
             build,
             columns,
             np.broadcast_to(seeds, (size,)),
@@ -172,7 +179,15 @@ def keys_of(seed):
     return split_key(jax.random.key(seed))
 
 
-def at_each_width(program: Any, compiled: Mapping[int, Program] | None = None) -> Program:
+def compile_for(lowered: Any, lane_steps: int) -> Program:
+    """Compiles for so many steps of single runs in all."""
+    if jax.default_backend() == "cpu" and lane_steps <= FEW:
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # another release of XLA may not have the option
+            return lowered.compile(HASTY)
+    return lowered.compile()
+
+
+def at_each_width(program: Any, lane_steps: int, compiled: Mapping[int, Program] | None = None) -> Program:
     """A jitted program, compiled once for each width, whichever thread comes first; for some it may be already."""
     found, lock = dict(compiled or {}), threading.Lock()
 
@@ -180,7 +195,7 @@ def at_each_width(program: Any, compiled: Mapping[int, Program] | None = None) -
         width = len(keys[0])
         with lock:
             if width not in found:
-                found[width] = program.lower(numbers, keys, *others).compile()
+                found[width] = compile_for(program.lower(numbers, keys, *others), lane_steps)
         return found[width](numbers, keys, *others)
 
     return call

@@ -113,18 +113,21 @@ def make_problem(node: Mapping[str, Any]):
 
 
 def make_surface(node: Mapping[str, Any]):
-    """The surface behind a problem's configuration, turned as the problem is; None for other problems."""
-    from optlab.problems import rotate
+    """The surface behind a problem's configuration, changed as the problem is; None for other problems."""
+    from optlab.problems import transformed
 
     if not _makes_surface(node["_target_"]):
         return None
     function = resolve(node["_target_"])
     own = inspect.signature(function).parameters
-    surface = function(**{key: make(value) for key, value in node.items() if key in own})
-    return surface if node.get("angle") is None else rotate(surface, node["angle"])
+    values = {key: make(value) for key, value in node.items() if key != "_target_"}
+    surface = function(**{k: v for k, v in values.items() if k in own})
+    return transformed(surface, {k: v for k, v in values.items() if k not in own})
 
 
 def surface_leaves(node: Mapping[str, Any]) -> dict[str, Any]:
     """What of a problem's configuration changes the surface, and not how it is descended."""
+    from optlab.problems import CHANGES
+
     own = inspect.signature(resolve(node["_target_"])).parameters
-    return {key: value for key, value in node.items() if key in own or key in ("_target_", "angle")}
+    return {key: value for key, value in node.items() if key in own or key in ("_target_", *CHANGES)}

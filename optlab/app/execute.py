@@ -23,7 +23,7 @@ from optlab.app.bad_input import BadInput
 from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
-from optlab.sweep import at_each_width, blank, chunk_width, compiled, cores, first_rows, run_chunks
+from optlab.sweep import at_each_width, blank, chunk_width, compile_for, compiled, cores, first_rows, run_chunks
 from optlab.types import Problem, Status, Trace
 
 #: Runs that are written, and so committed, together.
@@ -237,7 +237,8 @@ def _compile(group: Group, pool: ThreadPoolExecutor) -> tuple[Iterator, float]:
     if chunk_width(group.size, run_bytes=run_bytes) < width:
         width = chunk_width(group.size, run_bytes=run_bytes)
         lowered = lower(width)
-    call = at_each_width(program, {width: lowered.compile()})
+    work = group.size * int(recorded[-1])
+    call = at_each_width(program, work, {width: compile_for(lowered, work)})
     seconds = perf_counter() - begun
     return run_chunks(call, build, group.columns, group.seeds, recorded, (), width, pool), seconds
 

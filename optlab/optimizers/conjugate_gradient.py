@@ -54,7 +54,7 @@ BETAS: dict[str, Callable[[Products], Array]] = {
 }
 
 
-def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.GradientTransformation:
+def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.GradientTransformationExtraArgs:
     """A gradient to the conjugate ascent direction: d <- g + beta d.
 
     Restarts with the gradient where successive gradients are far from orthogonal after as many iterations as
@@ -68,7 +68,7 @@ def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.Gradien
         zeros = jax.tree.map(jnp.zeros_like, params)
         return ConjugateState(zeros, zeros, jnp.full((), -1, jnp.int32))
 
-    def update(updates, state, params=None):
+    def update(updates, state, params=None, *, forget=False, **unused):
         del params
         g = updates
         y = jax.tree.map(jnp.subtract, g, state.g)
@@ -80,14 +80,14 @@ def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.Gradien
         size = sum(leaf.size for leaf in jax.tree.leaves(g))
         value = formula(p)
         far = jnp.abs(dot(g, state.g)) >= restart * p.gg
-        again = (state.since < 0) | ~jnp.isfinite(value) | (far & (state.since >= size))
+        again = forget | (state.since < 0) | ~jnp.isfinite(value) | (far & (state.since >= size))
         value = jnp.where(again, 0, value)
         ascent = jax.tree.map(lambda a, b: a + value.astype(a.dtype) * b, g, state.d)
         again |= ~(dot(ascent, g) > 0)
         ascent = select(again, g, ascent)
         return ascent, ConjugateState(g, ascent, jnp.where(again, 0, state.since + 1))
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def nonlinear_cg(

@@ -201,17 +201,17 @@ class DescentState(NamedTuple):
     """A direction and a search along it."""
 
     memory: PyTree
-    search: SearchState
+    search: PyTree
 
 
 def searched(
-    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs, forget: bool = True
+    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs
 ) -> optax.GradientTransformationExtraArgs:
     """Goes down a direction's update as far as a line search says.
 
     `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is asked once an
-    iteration, at the accepted points; and, unless it has nothing to `forget`, begins anew when the search had to
-    fall back to steepest descent. A search of optax's makes all its trials within one update.
+    iteration, at the accepted points, and told to `forget=` what it has learnt where
+    the search had to fall back to steepest descent. A search of optax's makes all its trials within one update.
     """
 
     direction = optax.with_extra_args_support(direction)
@@ -221,22 +221,22 @@ def searched(
 
     def update(updates, state, params, **extra):
         extra["grad"] = updates
+        ours = nodes(state.search, SearchState)
+        forget = ours[0].steepest if ours else jnp.asarray(False)
 
         def turn():
-            ascent, memory = direction.update(updates, state.memory, params, **extra)
+            ascent, memory = direction.update(updates, state.memory, params, forget=forget, **extra)
             return jax.tree.map(jnp.negative, ascent), memory
 
-        if extra.get("flat") and nodes(state.search, Progress):
+        if extra.get("flat") and ours:
             # Whether the search has ended does not depend on where it goes next.
             idle = jax.tree.map(jnp.zeros_like, updates)
             _, looked = search.update(idle, state.search, params, **extra)
-            (progress,) = nodes(looked, Progress)
-            descent, memory = lax.cond(progress.fresh, turn, lambda: (idle, state.memory))
+            fresh = nodes(looked, SearchState)[0].progress.fresh
+            descent, memory = lax.cond(fresh, turn, lambda: (idle, state.memory))
         else:
             descent, memory = turn()
         steps, found = search.update(descent, state.search, params, **extra)
-        for node in nodes(found, SearchState) if forget else []:
-            memory = select(node.steepest, direction.init(params), memory)
         return steps, DescentState(memory, found)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -77,7 +77,7 @@ def _at_rate(
 def _searched(
     direction: optax.GradientTransformationExtraArgs, linesearch: _Search
 ) -> optax.GradientTransformationExtraArgs:
-    return searched(direction, linesearch or strong_wolfe(), forget=False)
+    return searched(direction, linesearch or strong_wolfe())
 
 
 def _solve(value_fn, params, g):

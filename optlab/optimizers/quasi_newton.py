@@ -26,10 +26,10 @@ CAUTION = 1e-8
 class DenseState(NamedTuple):
     """What a dense quasi-Newton method remembers."""
 
-    H: Array  #: inverse Hessian: `[d, d]`
+    H: Array  #: inverse Hessian, of no meaning before the first pair: `[d, d]`
     x: Array  #: the last accepted point: `[d]`
     g: Array  #: its gradient: `[d]`
-    pairs: Array  #: pairs learnt; -1 before the first gradient
+    pairs: Array  #: pairs learnt since the last restart; -1 before the first gradient
 
 
 #: (H, s, y) -> H with H y = s
@@ -52,29 +52,29 @@ def _good(s: Array, y: Array) -> Array:
     return s @ y > CAUTION * jnp.sqrt((s @ s) * (y @ y))
 
 
-def scale_by_dense(update: Update) -> optax.GradientTransformation:
+def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
     """A gradient times the inverse Hessian that `update` has learnt: d <- H g.
 
-    H begins as the identity and is scaled by s^T y / y^T y before the first update (Nocedal and Wright,
-    eq. 6.20); the first direction of all is g / max(1, |g|). Memory: d^2 numbers.
+    The first update of all, and the first after a restart, changes the identity times s^T y / y^T y (Nocedal and
+    Wright, eq. 6.20); without a pair the direction is g / max(1, |g|). Memory: d^2 numbers.
     """
 
     def init(params):
         x, _ = ravel_pytree(params)
         return DenseState(jnp.eye(x.size, dtype=x.dtype), x, jnp.zeros_like(x), jnp.full((), -1, jnp.int32))
 
-    def step(updates, state, params):
+    def step(updates, state, params, *, forget=False, **unused):
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
-        good = (state.pairs >= 0) & _good(s, y)
-        scale = jnp.where(state.pairs == 0, (s @ y) / (y @ y), 1)
-        H = jnp.where(good, update(scale * state.H, s, y), state.H)
-        pairs = jnp.where(good | (state.pairs < 0), state.pairs + 1, state.pairs)
-        d = H @ g
-        length = jnp.where(pairs == 0, jnp.maximum(jnp.sqrt(g @ g), 1), 1)
-        return unravel(d / length.astype(d.dtype)), DenseState(H, x, g, pairs)
+        learnt = jnp.where(forget, jnp.minimum(state.pairs, 0), state.pairs)
+        good = (learnt >= 0) & _good(s, y)
+        scaled = (s @ y) / (y @ y) * jnp.eye(x.size, dtype=x.dtype)
+        H = jnp.where(good, update(jnp.where(learnt == 0, scaled, state.H), s, y), state.H)
+        pairs = jnp.where(good | (learnt < 0), learnt + 1, learnt)
+        d = jnp.where(pairs > 0, H @ g, g / jnp.maximum(jnp.sqrt(g @ g), 1))
+        return unravel(d), DenseState(H, x, g, pairs)
 
-    return optax.GradientTransformation(init, step)
+    return optax.GradientTransformationExtraArgs(init, step)
 
 
 def bfgs(linesearch: optax.GradientTransformationExtraArgs | None = None) -> optax.GradientTransformationExtraArgs:
@@ -108,7 +108,7 @@ class LimitedState(NamedTuple):
     begun: Array
 
 
-def scale_by_limited(memory: int) -> optax.GradientTransformation:
+def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
     """A gradient times the inverse Hessian of the last `memory` pairs, by the two-loop recursion.
 
     Source: Nocedal (1980); Nocedal and Wright (2006), alg. 7.4, the scaling eq. 7.20.
@@ -119,10 +119,11 @@ def scale_by_limited(memory: int) -> optax.GradientTransformation:
         pairs = jnp.zeros((memory, x.size), x.dtype)
         return LimitedState(pairs, pairs, jnp.zeros(memory, x.dtype), x, jnp.zeros_like(x), jnp.asarray(False))
 
-    def update(updates, state, params):
+    def update(updates, state, params, *, forget=False, **unused):
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
         good = state.begun & _good(s, y)
+        old = jnp.where(forget, 0, state.rho)
 
         # The newest pair goes in front. An index that says where would differ from lane to lane in a
         # batch, and make each update a scatter.
@@ -130,12 +131,12 @@ def scale_by_limited(memory: int) -> optax.GradientTransformation:
             return jnp.where(good, jnp.concatenate([new[None], old[:-1]]), old)
 
         S, Y = pushed(s, state.S), pushed(y, state.Y)
-        rho = pushed(1 / (s @ y), state.rho)
+        rho = pushed(1 / (s @ y), old)
         d = _two_loops(S, Y, rho, g)
         d = jnp.where(rho[0] > 0, d, g / jnp.maximum(jnp.sqrt(g @ g), 1))
         return unravel(d), LimitedState(S, Y, rho, x, g, jnp.asarray(True))
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _two_loops(S: Array, Y: Array, rho: Array, g: Array) -> Array:

@@ -1,0 +1,52 @@
+"""Runs the solvers on the cases and prints a JSON line for each: `python -m benchmarks.curvature_run [--quick]`.
+
+A program of its own, for the Python that has the peers; a solver that cannot be imported is left out.
+"""
+
+import json
+import sys
+import warnings
+
+import jax
+
+from benchmarks.curvature_cases import Case, cases
+from benchmarks.curvature_solvers import GTOL, Outcome, solvers
+
+#: Dense methods on a thousand variables would measure the linear algebra library.
+DENSE, LARGEST = ("trust region",), 100
+
+
+def solved(case: Case, outcome: Outcome) -> bool:
+    """At a published minimum to 1e-4 relative (1e-8 where it is zero), or, where none is, at a zero gradient."""
+    value, grad = jax.value_and_grad(case.fun)(outcome.x)
+    if not case.minima:
+        return bool(abs(grad).max() <= 2 * GTOL)
+    return any(float(value) <= best + 1e-4 * abs(best) + 1e-8 for best in case.minima)
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")  # peers' deprecations
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_compilation_cache", False)  # compile times are measured
+    quick = "--quick" in sys.argv[1:]
+    for case in cases(quick):
+        for solver in solvers():
+            if solver.needs_residual and case.residual is None:
+                continue
+            if solver.family in DENSE and len(case.start) > LARGEST:
+                continue
+            row = {"family": solver.family, "solver": solver.name, "case": case.name}
+            try:
+                outcome = solver.solve(case)
+                row |= {"solved": solved(case, outcome), "evaluations": outcome.evaluations}
+                row |= {"compile": outcome.compile, "run": outcome.run}
+            except ImportError as error:
+                row |= {"missing": str(error)}
+            except Exception as error:  # a peer that raises has not solved the case
+                row |= {"solved": False, "error": f"{type(error).__name__}: {error}"[:200]}
+            print(json.dumps(row), flush=True)
+        jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main()
