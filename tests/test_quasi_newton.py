@@ -1,5 +1,9 @@
 """Quasi-Newton and conjugate gradient methods keep what their theory promises."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 import optlab
 from optlab import Status
 from optlab.optimizers.quasi_newton import bfgs_update, dfp_update, scale_by_dense, scale_by_limited
+from optlab.optimizers.symmetric_rank_one import sr1_update
 
 ROSENBROCK = optlab.surfaces.rosenbrock()
 BETAS = ("fr", "pr+", "hs", "dy", "hz")
@@ -92,8 +97,8 @@ def test_conjugate_gradients_with_an_exact_search_end_in_as_many_steps_as_distin
     assert found.status == Status.converged and found.steps == 3
 
 
-@pytest.mark.parametrize("tx", [optlab.bfgs(), optlab.dfp(), optlab.lbfgs(), *map(optlab.nonlinear_cg, BETAS)],
-                         ids=["bfgs", "dfp", "lbfgs", *BETAS])  # fmt: skip
+@pytest.mark.parametrize("tx", [optlab.bfgs(), optlab.dfp(), optlab.lbfgs(), optlab.sr1(), *map(optlab.nonlinear_cg, BETAS)],
+                         ids=["bfgs", "dfp", "lbfgs", "sr1", *BETAS])  # fmt: skip
 @pytest.mark.parametrize("name", ["rosenbrock", "wood", "beale", "powell_singular"])
 def test_classic_problems_are_solved_from_their_usual_starts(tx, name):
     surface = getattr(optlab.surfaces, name)()
@@ -154,7 +159,7 @@ def test_orders_of_convergence_are_as_the_theory_says():
 
 def test_float32_ends_stalled_or_converged_at_the_precision_floor():
     f = lambda x: ROSENBROCK.fn(x) + jnp.float32(100.0)  # the floor of the value is 1e-5  # noqa: E731
-    for tx in (optlab.bfgs(), optlab.lbfgs(), optlab.nonlinear_cg()):
+    for tx in (optlab.bfgs(), optlab.lbfgs(), optlab.nonlinear_cg(), optlab.sr1()):
         found = optlab.minimize(f, jnp.array([-1.2, 1.0], jnp.float32), tx, gtol=1e-9, max_steps=2000)
         assert found.status in (Status.stalled, Status.converged) and found.steps < 500
         assert found.x.dtype == jnp.float32
@@ -186,6 +191,54 @@ def test_pytrees_with_empty_leaves_and_noise_are_taken():
     noisy = optlab.problems.from_surface(optlab.surfaces.quadratic(), noise=0.01)
     trace = optlab.run(noisy, optlab.lbfgs(), jax.random.key(0), steps=30)
     assert trace["best_value"][-1] < 1e-2 * trace["value"][0]
+
+
+def test_integer_leaves_are_refused_in_one_sentence():
+    for tx in (optlab.bfgs(), optlab.lbfgs(), optlab.nonlinear_cg(), optlab.sr1()):
+        with pytest.raises(TypeError, match="needs parameters of floating-point numbers, not int"):
+            tx.init({"a": jnp.ones(2), "b": jnp.arange(3)})
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np, optlab
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+jax.config.update("jax_enable_x64", True)
+mesh = Mesh(np.array(jax.devices()), ("rows",))
+fun = lambda p: jnp.sum((jnp.tanh(p["w"] @ jnp.arange(1.0, 4.0)) - 0.5) ** 2) + jnp.sum((p["w"] - p["b"]) ** 2)
+start = {"w": np.arange(24.0).reshape(8, 3) / 24, "b": np.zeros(3)}
+placed = {"w": NamedSharding(mesh, PartitionSpec("rows")), "b": NamedSharding(mesh, PartitionSpec())}
+for name in ("bfgs", "lbfgs", "nonlinear_cg", "steihaug", "newton_cg", "sr1"):
+    solve = jax.jit(lambda p: optlab.minimize(fun, p, getattr(optlab, name)(), gtol=1e-7))
+    alone, spread = solve(start), solve(jax.device_put(start, placed))
+    assert len(spread.x["w"].sharding.device_set) == 4 and alone.status == spread.status == 1, name
+    np.testing.assert_allclose(spread.value, alone.value, atol=1e-12)
+"""
+
+
+def test_parameters_may_be_sharded_over_devices():
+    """On four simulated devices, in a process of its own; sums of shards round differently, so only ends are equal."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    subprocess.run([sys.executable, "-c", SHARDED], check=True, env=os.environ | {"XLA_FLAGS": flags})
+
+
+def test_sr1_learns_an_indefinite_hessian_in_as_many_pairs_as_there_are_variables():
+    """Nocedal and Wright, theorem 6.1: exact after d independent steps, whatever their lengths, on any quadratic."""
+    H = jnp.diag(jnp.array([3.0, -2.0, 0.5, 7.0])) + 0.1
+    B = jnp.eye(4)
+    for s in jax.random.normal(jax.random.key(1), (4, 4)):
+        B = sr1_update(B, s, H @ s)
+        np.testing.assert_allclose(B @ s, H @ s, rtol=1e-10)  # the secant equation
+    np.testing.assert_allclose(B, H, atol=1e-9)
+    np.testing.assert_array_equal(sr1_update(H, s, H @ s), H)  # nothing to learn: the update is ill-defined, left out
+
+
+def test_sr1_leaves_a_saddle_that_newton_is_drawn_to():
+    surface = optlab.surfaces.bounded_strict_saddle()
+    near = jnp.array([0.1, 1e-3])
+    found = optlab.minimize(surface.fn, near, optlab.sr1())
+    assert found.status == Status.converged
+    np.testing.assert_allclose(found.value, -0.25, atol=1e-10)
+    assert abs(optlab.minimize(surface.fn, near, optlab.newton()).value) < 1e-10  # the saddle's value is 0
 
 
 def test_a_beta_that_does_not_exist_and_a_memory_of_nothing_are_refused():

@@ -21,6 +21,7 @@ import optax
 from jax import lax
 
 from optlab.optimizers.counts import Counts, Progress, nodes, zero
+from optlab.optimizers.hessian import real_type
 from optlab.types import Array, PyTree
 
 
@@ -102,7 +103,7 @@ def searching(
     """A machine as an optax transform: takes a direction as `updates`, returns the step along it."""
 
     def init(params):
-        value = jnp.full((), jnp.inf, jax.tree.leaves(params)[0].dtype)
+        value = jnp.full((), jnp.inf, real_type(params))
         no, zeros = jnp.asarray(False), jax.tree.map(jnp.zeros_like, params)
         scalars = machine.init(value, jnp.full_like(value, -1), jnp.ones_like(value))
         scalars = jax.tree.map(lambda s: jnp.asarray(s), scalars._replace(done=jnp.asarray(True)))

@@ -15,7 +15,7 @@ def real_type(params: PyTree):
     types = [jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params)]
     for dtype in types:
         if not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(f"a Newton method needs parameters of floating-point numbers, not {dtype}")
+            raise TypeError(f"this optimizer needs parameters of floating-point numbers, not {dtype}")
     return jnp.result_type(*types)
 
 
