@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.curvature_cases import Case
 
-GTOL, CAUCHY, MAX_STEPS, REPEATS = 1e-5, 1e-8, 2000, 5
+GTOL, CAUCHY, MAX_STEPS, REPEATS = 1e-5, 1e-8, 10_000, 3
 
 
 class Outcome(NamedTuple):
@@ -100,12 +100,12 @@ def optax_lbfgs(case: Case) -> Outcome:
             x, state, steps, trials, _ = carry
             value, grad = both(x, state=state)
             updates, state = optimizer.update(grad, state, x, value=value, grad=grad, value_fn=case.fun)
-            made = optax.tree.get(state, "num_linesearch_steps")
+            made = jnp.asarray(optax.tree.get(state, "num_linesearch_steps"), int)
             norm = jnp.max(jnp.abs(optax.tree.get(state, "grad")))
             return optax.apply_updates(x, updates), state, steps + 1, trials + made, norm
 
-        zero = jnp.zeros((), jnp.int32)
-        x, _, _, trials, _ = jax.lax.while_loop(going, step, (x, optimizer.init(x), zero, zero, jnp.inf))
+        zero = jnp.zeros((), int)
+        x, _, _, trials, _ = jax.lax.while_loop(going, step, (x, optimizer.init(x), zero, zero, jnp.full((), jnp.inf)))
         return x, trials
 
     return _timed(program, case.start, lambda found: 2 * (1 + int(found[1])))
@@ -120,7 +120,7 @@ def optimistix_solver(solver: str, least_squares: bool = False) -> Callable[[Cas
         fun = case.residual if least_squares else case.fun
 
         def make(fun):
-            return lambda x: minimise(lambda y, _: fun(y), method, x, max_steps=10 * MAX_STEPS, throw=False).value
+            return lambda x: minimise(lambda y, _: fun(y), method, x, max_steps=2 * MAX_STEPS, throw=False).value
 
         evaluations = _counted(make, fun, case.start)
         return _timed(make(fun), case.start, lambda _: evaluations)
@@ -157,7 +157,7 @@ def scipy_solver(method: str) -> Callable[[Case], Outcome]:
         else:
             tolerances = {"gtol": GTOL, "maxiter": MAX_STEPS}
             if method == "L-BFGS-B":
-                tolerances |= {"ftol": 0.0, "maxfun": 20 * MAX_STEPS}
+                tolerances |= {"ftol": 0.0, "maxfun": 2 * MAX_STEPS}
 
         def once():
             if method == "lm":
@@ -207,7 +207,7 @@ def torch_lbfgs(case: Case) -> Outcome:
             return torch.tensor(float(value))
 
         optimizer = torch.optim.LBFGS(
-            [x], max_iter=MAX_STEPS, max_eval=20 * MAX_STEPS, history_size=10, tolerance_grad=GTOL,
+            [x], max_iter=MAX_STEPS, max_eval=2 * MAX_STEPS, history_size=10, tolerance_grad=GTOL,
             tolerance_change=0.0, line_search_fn="strong_wolfe",
         )  # fmt: skip
         optimizer.step(closure)

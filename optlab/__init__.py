@@ -14,6 +14,7 @@ _HOMES = {
     "run": "optlab.run", "Status": "optlab.types", "Problem": "optlab.types", "Surface": "optlab.types",
     "Point": "optlab.types", "run_sweep": "optlab.sweep", "grid": "optlab.sweep",
     "minimize": "optlab.minimize", "Minimum": "optlab.minimize", "load": "optlab.table",
+    "find_critical_points": "optlab.critical_points",
 }  # fmt: skip
 _MODULES = ("optimizers", "plots", "problems", "probes", "surfaces", "sweep", "table", "types")
 

@@ -12,9 +12,11 @@ import numpy as np
 import optax
 from jax import lax
 
+from optlab import passage
 from optlab import probes as asking
 from optlab.optimizers import counts as accounts
 from optlab.optimizers.counts import Counts, Progress
+from optlab.passage import Passage
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, full_batch
 
 #: The target ladder: 51 gaps from 1e2 to 1e-8, five in each decade (COCO).
@@ -25,6 +27,9 @@ GTOL = 1e-8
 
 #: A run has diverged beyond this many times max(1, |f(x0)|).
 BOUND = 1e10
+
+#: Up to so many parameters a run on a closed form tells where it ended.
+TOLD = 64
 
 #: A run has stalled after so many steps in a row that moved no parameter by more than its rounding error.
 #: It is longer than the pauses that are part of a method (warm-up from zero, gradient accumulation).
@@ -46,6 +51,7 @@ class State(NamedTuple):
     still: Array  #: steps in a row that moved nothing
     status: Array  #: a `Status`; the run is frozen unless it is `running`
     missed: tuple[Array, Counts | None] | None  #: what was spent before each rung of the ladder was reached: `[51]`
+    passage: Passage | None = None  #: what has been met, on a closed form
 
 
 def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.ndarray:
@@ -139,7 +145,7 @@ def start(
         params, opt_state, value, grad, infinity_norm(grad), best,
         BOUND * jnp.maximum(1, jnp.abs(value)), zero, counts, zero, zero, missed,
     )  # fmt: skip
-    return state._replace(status=_judge(state, gtol, PATIENCE))
+    return state._replace(status=_judge(state, gtol, PATIENCE), passage=passage.departure(problem, params))
 
 
 def advance(
@@ -176,7 +182,10 @@ def advance(
         counts=jax.tree.map(lambda total, here: total + one * here, state.counts, spent),
         still=jnp.where(_motionless(state.params, updates), state.still + one, 0),
     )
-    new = new._replace(missed=_missed(problem, state, new))
+    new = new._replace(
+        missed=_missed(problem, state, new),
+        passage=passage.onward(problem, state.passage, new.params, judged, new.grad_norm, new.step, one),
+    )
     return new._replace(status=jnp.where(live, _judge(new, gtol, patience), state.status))
 
 
@@ -253,6 +262,12 @@ def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:
     """The trace: the last row tells how the run ended; when each rung of the ladder was reached (-1: never)."""
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status)
     trace = rows | {"status": rows["status"].at[-1].set(status.astype(jnp.int32))}
+    if state.passage is not None:
+        trace["escape_step"] = state.passage.escape
+        if state.params.size <= TOLD:
+            trace["end"] = state.params
+        if problem.minimum is not None:
+            trace["plateau_share"] = state.passage.plateau / jnp.maximum(state.step, 1)
     if state.missed is None:
         return trace
     steps, counts = state.missed
@@ -338,7 +353,9 @@ def run(
       minimum, where that is known)``, grad_norm`` (infinity norm)``, status`` (a `Status`), the problem's
       measures and the probes. A run that ended early repeats its last row. Where the minimum is known,
       also ``target_step, target_n_value, target_n_grad, target_n_hvp: [51]``: when each gap of
-      `TARGETS` was first reached, -1 if never.
+      `TARGETS` was first reached, -1 if never. On a closed form also, of the whole run: ``escape_step: []``, the
+      first step below and away from the stated saddle that is nearest to the start, -1 if none; ``plateau_share: []``
+      of the steps at which the slope promised next to nothing; ``end: [d]``, the last parameters (up to 64).
 
     Raises:
       ValueError: for steps below 1, or a `record` that is none.

@@ -22,7 +22,7 @@ from jax import lax
 
 from optlab import probes as asking
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
-from optlab.types import Array, Probe, Problem, PyTree, Status, Trace
+from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, of_run
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
 #: XLA splits no operation of this size among threads.
@@ -273,8 +273,10 @@ def _overwritten(trace: Trace, part: Trace, lanes: np.ndarray, row: int) -> Trac
     """The trace with the rows from `row` on, and what is said of whole runs, of those lanes that went on."""
     trace = {name: column if column.flags.writeable else column.copy() for name, column in _on_host(trace).items()}
     for name, column in _on_host(part).items():
-        of_run = name.startswith("target_")
-        trace[name][lanes, 0 if of_run else row :] = column[:, 0 if of_run else row :]
+        if of_run(name):
+            trace[name][lanes] = column
+        else:
+            trace[name][lanes, row:] = column[:, row:]
     return trace
 
 

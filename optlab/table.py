@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from optlab.types import of_run
+
 SCHEMA_VERSION = 1
 TABLES = ("runs", "curves", "targets", "fields", "points", "environments")
 
@@ -32,7 +34,8 @@ RUN_COLUMNS = {
     "seed": pa.int64(), "precision": pa.string(), "status": pa.string(), "error": pa.string(),
     "steps": pa.int64(), "n_value": pa.int64(), "n_grad": pa.int64(), "n_hvp": pa.int64(),
     "value": pa.float64(), "best_value": pa.float64(), "gap": pa.float64(), "grad_norm": pa.float64(),
-    "end_label": pa.string(), "seconds": pa.float64(), "compile_seconds": pa.float64(),
+    "end_label": pa.string(), "escape_step": pa.int64(), "plateau_share": pa.float64(),
+    "seconds": pa.float64(), "compile_seconds": pa.float64(),
     "environment_id": pa.string(), "field_id": pa.string(),
 }  # fmt: skip
 
@@ -132,6 +135,8 @@ def runs_rows(columns: Mapping[str, object], size: int) -> pa.Table:
 
 
 def _column(values: object, size: int, kind: pa.DataType | None) -> pa.Array:
+    if isinstance(values, np.ma.MaskedArray):
+        return pa.array(values.data, kind, mask=np.ma.getmaskarray(values))
     if isinstance(values, list | np.ndarray):
         if isinstance(values, np.ndarray) and kind is not None and pa.types.is_floating(kind):
             values = values.astype(float)
@@ -163,7 +168,7 @@ def curves_rows(run_ids: Sequence[str], trace: Mapping[str, np.ndarray]) -> pa.T
     for name in [*_TRACE, *(n for n in trace if n not in _TRACE)]:
         if name not in trace:  # a gap without a known minimum
             columns[name] = pa.nulls(len(ids), RUN_COLUMNS[name])
-        elif name != "status" and not name.startswith("target_"):
+        elif name != "status" and not of_run(name):
             columns |= _flat(name, rows(trace[name]))
     return pa.table(columns)
 

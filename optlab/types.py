@@ -49,6 +49,14 @@ def full_batch(data: PyTree, key: Array) -> PyTree:
     return data
 
 
+class Landmarks(NamedTuple):
+    """What of a surface a run is watched for."""
+
+    width: Array  #: the longest side of the surface's box: `[]`
+    saddles: Array  #: the stated saddles, degenerate points and maxima: `[s, d]`
+    values: Array  #: the surface there: `[s]`
+
+
 class Problem(NamedTuple):
     """What an optimizer is run on: pure functions, and the data as a field, not in a closure.
 
@@ -64,6 +72,7 @@ class Problem(NamedTuple):
     residual: Callable[[PyTree, PyTree], Array] | None = None  #: (parameters, batch) -> `[r]`, loss = 0.5 |residual|^2
     data: PyTree = ()
     minimum: float | Array | None = None  #: the least noise-free loss where it is known; `gap` is measured from it
+    landmarks: Landmarks | None = None  #: of a closed form; then the parameters are one vector
 
 
 #: One more column of the trace: (problem, parameters) -> array.
@@ -71,6 +80,11 @@ Probe = Callable[[Problem, PyTree], Array]
 
 #: What `run` returns: {name: `[T, ...]`}, one row for each recorded step.
 Trace = dict[str, Any]
+
+
+def of_run(name: str) -> bool:
+    """Whether a part of a trace says something of the whole run, and has no axis of recorded steps."""
+    return name in ("escape_step", "plateau_share", "end") or name.startswith("target_")
 
 
 class Status(IntEnum):

@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 FLOORS = [
     {"types"},
     {"surfaces", "optimizers", "workloads", "problems", "probes"},
-    {"run", "minimize", "landscape"},
-    {"sweep"},
+    {"passage", "run", "minimize", "landscape", "critical_points"},
+    {"sweep", "labels"},
     {"app"},
 ]
 TABLE_SIDE = {"table", "metrics", "plots"}  # NumPy, pandas, SciPy, matplotlib; never JAX
@@ -51,7 +51,7 @@ def test_imports_point_downwards(path):
     names = set(imported(path))
     targets = {name.split(".")[1] for name in names if name.startswith("optlab.")} - {here}
     if here in TABLE_SIDE:
-        assert targets <= TABLE_SIDE, f"{path.name} reaches into {targets - TABLE_SIDE}"
+        assert targets <= TABLE_SIDE | {"types"}, f"{path.name} reaches into {targets - TABLE_SIDE}"
         assert not any(name.split(".")[0] in ("jax", "optax", "flax") for name in names)
     elif floor(here) is not None and here != "app":
         above = {name for name in targets if floor(name) is None or floor(name) > floor(here)}

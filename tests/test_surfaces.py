@@ -227,7 +227,8 @@ def test_nothing_in_the_domain_lies_below_the_first_point_where_it_is_a_minimum(
         assert minimum(surface) is None
 
 
-@each_case
+# what is rough has waves and kinks between the two places of a difference; its own test looks closer
+@pytest.mark.parametrize("case", [c for c in CASES if "rough" not in build(c).tags], ids=spell)
 def test_the_gradient_agrees_with_central_differences(case):
     seen = evaluated(case)
     _, value, gradient, _ = seen["inside"]

@@ -19,12 +19,22 @@ import numpy as np
 import optax
 
 from optlab import table
+from optlab.app import endings
 from optlab.app.bad_input import BadInput
 from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
-from optlab.sweep import at_each_width, blank, chunk_width, compile_for, compiled, cores, first_rows, run_chunks
-from optlab.types import Problem, Status, Trace
+from optlab.sweep import (
+    at_each_width,
+    blank,
+    chunk_width,
+    compile_for,
+    compiled,
+    cores,
+    first_rows,
+    run_chunks,
+)
+from optlab.types import Problem, Status, Trace, of_run
 
 #: Runs that are written, and so committed, together.
 UNIT_RUNS = 16384
@@ -292,10 +302,12 @@ def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> l
     """Writes a unit's parts, `runs` last; returns the status of each run."""
     size = len(ids)
     names = STATUS_NAMES[trace["status"][:, -1]].tolist()
-    end = {name: trace[name][:, -1] for name in trace if not name.startswith("target_") and trace[name].ndim == 2}
+    end = {name: trace[name][:, -1] for name in trace if not of_run(name) and trace[name].ndim == 2}
     columns = run_columns(group, ids, study) | end
     columns |= {
-        "status": names, "steps": columns.pop("step"), "field_id": _write_fields(group, study, ledger),
+        "status": names, "end_label": endings.labels_of(group, trace), "plateau_share": trace.get("plateau_share"),
+        "escape_step": _first(trace.get("escape_step")), "steps": columns.pop("step"),
+        "field_id": _write_fields(group, study, ledger),
         "seconds": seconds / size, "compile_seconds": compile_seconds,
     }  # fmt: skip
     part = table.digest([ids[0], ids[-1], size])
@@ -305,6 +317,11 @@ def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> l
         table.write_part(study.folder, "targets", part, targets)
     table.write_part(study.folder, "runs", part, table.runs_rows(columns, size))
     return names
+
+
+def _first(steps: np.ndarray | None) -> np.ma.MaskedArray | None:
+    """First steps, null where there is none."""
+    return None if steps is None else np.ma.masked_less(steps, 0)
 
 
 def _write_failed(group: Group, ids: list[str], sentence: str, study: Study) -> None:

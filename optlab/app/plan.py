@@ -17,7 +17,7 @@ from optlab.app.bad_input import BadInput, unknown
 from optlab.app.build import complete, taken
 
 #: Part of every run's id: raised when the same configuration gives other numbers than before.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 #: Keys of the configuration that say how or where to run, not what.
 NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "experiment", "hydra")
