@@ -30,7 +30,8 @@ def optlab_command(tmp_path, capsys):
     def run(*words):
         from optlab.app.main import _guarded
 
-        elsewhere = any(word.startswith("results=") for word in words) or not any("=" in word for word in words)
+        verb = "=" not in words[0] and not words[0].startswith("-")
+        elsewhere = verb or any(word.startswith("results=") for word in words)
         where = [] if elsewhere else [f"results={tmp_path}"]
         code = _guarded([*words, *where])
         output = capsys.readouterr()

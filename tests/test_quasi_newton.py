@@ -97,8 +97,11 @@ def test_conjugate_gradients_with_an_exact_search_end_in_as_many_steps_as_distin
     assert found.status == Status.converged and found.steps == 3
 
 
-@pytest.mark.parametrize("tx", [optlab.bfgs(), optlab.dfp(), optlab.lbfgs(), optlab.sr1(), *map(optlab.nonlinear_cg, BETAS)],
-                         ids=["bfgs", "dfp", "lbfgs", "sr1", *BETAS])  # fmt: skip
+METHODS = {"bfgs": optlab.bfgs(), "dfp": optlab.dfp(), "lbfgs": optlab.lbfgs(), "sr1": optlab.sr1()}
+METHODS |= {beta: optlab.nonlinear_cg(beta) for beta in BETAS}
+
+
+@pytest.mark.parametrize("tx", METHODS.values(), ids=METHODS.keys())
 @pytest.mark.parametrize("name", ["rosenbrock", "wood", "beale", "powell_singular"])
 def test_classic_problems_are_solved_from_their_usual_starts(tx, name):
     surface = getattr(optlab.surfaces, name)()

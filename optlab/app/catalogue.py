@@ -43,6 +43,11 @@ def groups() -> list[str]:
     return sorted(path.name for path in conf_dir().iterdir() if path.is_dir())
 
 
+def suite(name: str) -> list[str]:
+    """The problems of a suite; raises BadInput with the nearest names where there is none."""
+    return entry("suite", name).settings["problems"]
+
+
 def top_level_keys() -> list[str]:
     """The keys of a configuration that are no group."""
     return [key for key in yaml.safe_load((conf_dir() / "config.yaml").read_text()) if key != "defaults"]
@@ -57,7 +62,7 @@ def entry(group: str, name: str) -> Entry:
     settings = yaml.safe_load(text) or {}
     target = settings.pop("_target_", "")
     doc, tags = _documentation(target)
-    if not target:  # an experiment says on top what it asks
+    if not target:  # an experiment says on top what it asks, a suite what it holds
         doc = "\n".join(
             line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line
         )

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import conf_dir, groups, names, top_level_keys
+from optlab.app.catalogue import conf_dir, groups, names, suite, top_level_keys
 
 USAGE = """optlab: benchmarks optimizers and shows loss surfaces
 
@@ -16,11 +16,12 @@ USAGE = """optlab: benchmarks optimizers and shows loss surfaces
                                                            a sweep: every combination, compiled together
   optlab experiment=demo                                   a study that is written down
 
-  optlab list [GROUP]           what there is: optimizer, problem, experiment, probe
-  optlab show NAME              what it is: formula, source, parameters
+  optlab list [GROUP] [tag=T] [dim=N] [suite=S]
+                                what there is: optimizers, problems, workloads, suites, experiments, probes
+  optlab show NAME              what it is: formula, facts, source, parameters, a small plot
   optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
 
-Keys: optimizer, optimizer.<parameter>, problem, problem.<parameter> (dim, start, angle, noise, ...), steps,
+Keys: optimizer, optimizer.<parameter>, problem or suite, problem.<parameter> (dim, start, angle, noise, ...), steps,
   seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true.
 Values of a sweep: 1,2,3   range(0,10)   interval(0,1)   tag(log,interval(1e-4,1)), with
   sweep.points=N, sweep.sampling=grid|random|sobol, sweep.budget=N.
@@ -102,7 +103,7 @@ def _hydra(arguments: list[str]) -> int:
 
     task.folds = True  # type: ignore[attr-defined]
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["optlab", *(_checked(argument) for argument in _allowing(arguments))]
+    sys.argv = ["optlab", *(_checked(argument) for argument in _unfolded(_allowing(arguments)))]
     try:
         hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
         if raised:
@@ -122,6 +123,19 @@ def _allowing(arguments: list[str]) -> list[str]:
         if argument.startswith("allow="):
             extra_allowed.extend(argument.removeprefix("allow=").split(","))
     return [argument for argument in arguments if not argument.startswith("allow=")]
+
+
+def _unfolded(arguments: list[str]) -> list[str]:
+    """``suite=NAME,...`` as the problems that it names."""
+    stated = [argument for argument in arguments if argument.startswith("suite=")]
+    if not stated:
+        return arguments
+    if len(stated) > 1 or any(argument.startswith("problem=") for argument in arguments):
+        raise BadInput("state one of suite= and problem=, once; several suites are suite=a,b")
+    if not {"-m", "--multirun"} & set(arguments):
+        raise BadInput(f"a suite is many runs; add -m to sweep it: optlab -m {stated[0]}")
+    problems = [problem for name in stated[0].removeprefix("suite=").split(",") for problem in suite(name)]
+    return [f"problem={','.join(dict.fromkeys(problems))}" if a is stated[0] else a for a in arguments]
 
 
 def _checked(argument: str) -> str:

@@ -10,36 +10,88 @@ from rich.markup import escape
 from rich.table import Table
 
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import entry, groups, names
+from optlab.app.catalogue import Entry, entry, groups, names, suite
 
-PLURALS = {"problem": "problems", "optimizer": "optimizers", "experiment": "experiments", "probe": "probes"}
+PLURALS = {
+    "problem": "problems", "optimizer": "optimizers", "suite": "suites", "experiment": "experiments", "probe": "probes",
+}  # fmt: skip
+
+#: Problems that train networks on data; listed by themselves too.
+WORKLOADS = "optlab.workloads."
 
 
 def list_(words: Sequence[str]) -> int:
-    """``list [GROUP]``: what a group of the catalogue holds, with a line each; imports no JAX."""
+    """``list [GROUP] [tag=T] [dim=N] [suite=S]``: what a group of the catalogue holds, with a line each.
+
+    Imports no JAX, unless it is asked for a dimension.
+    """
     singular = {plural: group for group, plural in PLURALS.items()} | {group: group for group in groups()}
-    if len(words) > 1:
-        raise BadInput(f"list takes one group, not {len(words)}: {', '.join(words)}")
-    if words and words[0] not in singular:
-        raise unknown("group", words[0], singular)
-    for group in [singular[words[0]]] if words else groups():
+    named = [word for word in words if "=" not in word]
+    filters = dict(word.split("=", 1) for word in words if "=" in word)
+    for key in filters:
+        if key not in ("tag", "dim", "suite"):
+            raise unknown("filter", key, ("tag", "dim", "suite"))
+    if len(named) > 1:
+        raise BadInput(f"list takes one group, not {len(named)}: {', '.join(named)}")
+    if named and named[0] not in (*singular, "workloads"):
+        raise unknown("group", named[0], (*singular, "workloads"))
+    if filters and not named:
+        named = ["problems"]
+    for group in [singular.get(named[0], "problem")] if named else groups():
         entries = [entry(group, name) for name in names(group)]
-        width = max((len(found.name) for found in entries), default=0)
-        print(f"{PLURALS.get(group, group)}:")
-        for found in entries:
-            tags = f"  [{', '.join(found.tags)}]" if found.tags else ""
-            print(f"  {found.name:<{width}}  {found.summary}{tags}".rstrip())
+        if named == ["workloads"]:
+            entries = [found for found in entries if found.target.startswith(WORKLOADS)]
+        _print_entries(named[0] if named else PLURALS.get(group, group), _filtered(entries, filters))
     return 0
 
 
+def _print_entries(title: str, entries: Sequence[Entry]) -> None:
+    width = max((len(found.name) for found in entries), default=0)
+    print(f"{title}:" if entries else f"{title}: none")
+    for found in entries:
+        tags = f"  [{', '.join(found.tags)}]" if found.tags else ""
+        print(f"  {found.name:<{width}}  {found.summary}{tags}".rstrip())
+
+
+def _filtered(entries: Sequence[Entry], filters: dict[str, str]) -> list[Entry]:
+    """Those that carry every tag (``tag=a,b``), are of the dimension (or may be), and belong to the suite."""
+    kept = list(entries)
+    if "tag" in filters:
+        known = {tag for found in entries for tag in found.tags}
+        for tag in filters["tag"].split(","):
+            if tag not in known:
+                raise unknown("tag", tag, known)
+            kept = [found for found in kept if tag in found.tags]
+    if "suite" in filters:
+        members = suite(filters["suite"])
+        kept = [found for found in kept if found.name in members]
+    if "dim" in filters:
+        if not filters["dim"].isdigit() or filters["dim"] == "0":
+            raise BadInput(f"dim must be a whole number of at least 1, not '{filters['dim']}'")
+        kept = [found for found in kept if _may_have(found, int(filters["dim"]))]
+    return kept
+
+
+def _may_have(found: Entry, dim: int) -> bool:
+    from optlab.app.build import make_surface, taken
+
+    node = {"_target_": found.target, **found.settings}
+    try:
+        own = {"dim": dim} if "dim" in taken(node, found.name) else {}
+        surface = make_surface(own | node)
+    except Exception:  # a problem without this dimension says so in its own words
+        return False
+    return surface is not None and len(surface.start) == dim
+
+
 def show(words: Sequence[str]) -> int:
-    """``show NAME``: formula, facts, source and parameters of an optimizer, problem or experiment."""
+    """``show NAME``: formula, facts, source, parameters and a small plot of what the catalogue has by a name."""
     if len(words) != 1:
         raise BadInput("show takes one name: optlab show rosenbrock")
     homes = [group for group in groups() if words[0] in names(group)]
     if not homes:
         raise unknown(
-            "optimizer, problem or experiment",
+            "optimizer, problem, suite or experiment",
             words[0],
             {name for group in groups() for name in names(group)},
         )
@@ -50,6 +102,8 @@ def show(words: Sequence[str]) -> int:
         print(found.doc)
         if found.target:
             _show_target(console, found)
+        elif "problems" in found.settings:
+            print(f"\n{len(found.settings['problems'])} problems: {', '.join(found.settings['problems'])}")
         elif found.settings:
             for key, value in (found.settings.get("hydra", {}).get("sweeper", {}).get("params", {})).items():
                 console.print(f"  {key}={value}", markup=False)
@@ -87,6 +141,10 @@ def _show_surface(console: Console, surface: Any) -> None:
         for point in surface.points:
             shown.add_row(point.kind, str(point.index), f"{float(point.value):.10g}", text(point.x))
         console.print(shown)
+    if len(surface.start) == 2:
+        from optlab.app.sketch import sketch
+
+        print(sketch(surface))
 
 
 def plot(words: Sequence[str]) -> int:
