@@ -37,7 +37,9 @@ bench: .venv/.ready
 # What benchmarks compare with lives in an environment of its own; without it those lines are left out.
 bench-peers: .venv/.ready
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet torch==2.13.0 numpy
+	sed 's/ \\$$//; /^ *--hash/d' requirements.lock > .venv-peers/versions.txt
+	.venv-peers/bin/python -m pip install --quiet -r .venv-peers/versions.txt torch==2.13.0 optimistix==0.1.0 jaxopt==0.8.5
+	.venv-peers/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 
 wheel: .venv/.ready
 	$(BIN)/python -m build --no-isolation --outdir dist .

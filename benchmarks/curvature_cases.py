@@ -17,7 +17,7 @@ class Case(NamedTuple):
     name: str
     fun: Callable  #: `[d]` -> `[]`
     start: np.ndarray
-    minima: tuple[float, ...]  #: published values, global and local; empty: whoever ends at a zero gradient has solved it
+    minima: tuple[float, ...]  #: published, global and local; empty: a zero gradient is a solution
     residual: Callable | None = None  #: `[d]` -> `[r]`
 
 

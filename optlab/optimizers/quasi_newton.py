@@ -66,7 +66,7 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
     def step(updates, state, params, *, forget=False, **unused):
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
-        learnt = jnp.where(forget, jnp.minimum(state.pairs, 0), state.pairs)
+        learnt = jnp.where(forget, -1, state.pairs)
         good = (learnt >= 0) & _good(s, y)
         scaled = (s @ y) / (y @ y) * jnp.eye(x.size, dtype=x.dtype)
         H = jnp.where(good, update(jnp.where(learnt == 0, scaled, state.H), s, y), state.H)

@@ -1,0 +1,184 @@
+"""Curvature methods against their peers, each in one run; and batches of them against bare evaluations.
+
+The peers need an environment of their own (`make bench-peers`); without it that section is left out.
+"""
+
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from benchmarks.page import Goal, Row, Section, at_least, at_most, show
+from benchmarks.spent import ROOT
+from benchmarks.sweep import python_with
+
+PEERS = """
+Rosenbrock in 2, 10, 100 and 1,000 variables, 39 cases of More, Garbow and Hillstrom (without Meyer's), a
+quadratic of condition 1e6 in 1,000, logistic regression and a small network on scikit-learn's digits; float64, one
+process. All stop at a gradient of 1e-5 in the largest entry (jaxopt: in length; optimistix has no such rule, and
+stops where neither point nor value changes by 1e-8), or after 10,000 iterations. Solved: a published minimum to
+1e-4 (1e-8 where it is zero), else a zero gradient. Ratios are ours by theirs, geometric means over what both have
+solved: evaluations (value plus gradient; a linearization is both), seconds to compile (for SciPy and PyTorch: the
+function alone) and seconds to run. At most 1 means that optlab is not behind.
+"""
+
+BATCH = """
+Rosenbrock in 10 variables from random starts in [-2, 2], to a gradient of 1e-5, float64, one core, as a sweep runs
+them: 1,024 lanes side by side, the last quarter of them in narrower programs. Bare is the batched value and gradient
+alone. The cost is that of a lane, compiled before, the least of five; the ratio is to bare times the evaluations made.
+"""
+
+
+def sections(quick: bool) -> list[Section]:
+    """The tables of this file."""
+    found = [Section("Batches of curvature methods", BATCH.strip(), batch(quick))]
+    python = python_with("optimistix")
+    if python is None:
+        return found
+    command = [python, "-m", "benchmarks.curvature_run", *(["--quick"] if quick else [])]
+    lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [*found, Section("Curvature methods and their peers", PEERS.strip(), list(rows(lines.splitlines())))]
+
+
+def rows(lines: Iterable[str]) -> Iterable[Row]:
+    """From the JSON lines of `curvature_run`: a row for each solver."""
+    by_family: dict[str, dict[str, dict[str, dict]]] = defaultdict(lambda: defaultdict(dict))
+    for line in lines:
+        row = json.loads(line)
+        if "missing" not in row:
+            by_family[row["family"]][row["solver"]][row["case"]] = row
+    for family, solvers in by_family.items():
+        ours = solvers.pop("optlab")
+        yield Row(f"{family}: optlab", measured=f"solved {_solved(ours)} of {len(ours)}")
+        for name, theirs in solvers.items():
+            both = [(ours[case], row) for case, row in theirs.items() if row["solved"] and ours[case]["solved"]]
+            missed = [case for case, row in theirs.items() if row["solved"] and not ours[case]["solved"]]
+            ratios = {what: _mean_ratio(both, what) for what in ("evaluations", "compile", "run")}
+            text = f"solved {_solved(theirs)} of {len(theirs)}; ours by its: " + ", ".join(
+                f"{what} {ratio:.2f}" for what, ratio in ratios.items()
+            )
+            if missed:
+                text += f"; solves where we do not: {', '.join(missed)}"
+            met = not missed and all(ratio <= 1 for ratio in ratios.values())
+            yield Row(f"{family}: {name}", measured=text, goal=Goal("not behind in any", met))
+
+
+def _solved(rows: dict[str, dict]) -> int:
+    return sum(row["solved"] for row in rows.values())
+
+
+def _mean_ratio(pairs: list[tuple[dict, dict]], what: str) -> float:
+    logs = [math.log(ours[what] / theirs[what]) for ours, theirs in pairs if theirs[what] > 0]
+    return math.exp(statistics.fmean(logs)) if logs else math.nan
+
+
+def batch(quick: bool) -> list[Row]:
+    """What a lane costs: ours by the sweep, optax's L-BFGS under vmap."""
+    import jax
+    import numpy as np
+
+    import optlab
+
+    sizes = (256,) if quick else (1024, 4096)
+    found = []
+    with jax.enable_x64(True):
+        starts = np.random.default_rng(0).uniform(-2, 2, (sizes[-1], 10))
+        bare = _bare(starts[: sizes[0]])
+        found.append(Row("bare value and gradient", measured=f"{bare * 1e9:.0f} ns a lane and evaluation"))
+        optax_cost = _optax(starts[: sizes[0]])
+        found.append(Row("optax.lbfgs, vmap", measured=f"{optax_cost * 1e6:.0f} us a lane"))
+        for name in ("bfgs", "lbfgs", "nonlinear_cg", "modified_newton"):
+            for size in sizes:
+                cost, evaluations = _lane(getattr(optlab, name)(), starts[:size])
+                ratio = cost / (bare * evaluations)
+                text = f"{cost * 1e6:.0f} us a lane, {evaluations:.0f} evaluations, {ratio:.1f} times bare"
+                found.append(Row(f"{name}, {size} lanes", measured=text, goal=at_most(ratio, 4, " times bare")))
+                if name == "lbfgs":
+                    faster = optax_cost / cost
+                    found.append(Row("  than optax.lbfgs", measured=f"{faster:.1f} times faster",
+                                     goal=at_least(faster, 4, " times")))  # fmt: skip
+    return found
+
+
+def _bare(starts) -> float:
+    import jax
+
+    import optlab
+
+    both = jax.vmap(jax.value_and_grad(optlab.surfaces.rosenbrock(dim=10).fn))
+
+    @jax.jit
+    def run(x):
+        def step(_, carry):
+            x, total = carry
+            value, grad = both(x)
+            return x - 1e-9 * grad, total + value
+
+        return jax.lax.fori_loop(0, 100, step, (x, starts[:, 0] * 0))
+
+    return _least(lambda: jax.block_until_ready(run(starts))) / 100 / len(starts)
+
+
+def _optax(starts) -> float:
+    import jax
+    import optax
+
+    import optlab
+
+    fun = optlab.surfaces.rosenbrock(dim=10).fn
+    run = jax.jit(jax.vmap(lambda x: optlab.minimize(fun, x, optax.lbfgs(), gtol=1e-5, max_steps=500)))
+    return _least(lambda: jax.block_until_ready(run(starts)), 3) / len(starts)
+
+
+def _lane(optimizer, starts) -> tuple[float, float]:
+    """Seconds and evaluations of a lane in a sweep on one core; its programs, narrow ones too, compiled before."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    import optlab
+    import optlab.sweep
+    from optlab.run import recorded_steps
+
+    surface, sweep = optlab.surfaces.rosenbrock(dim=10), sys.modules["optlab.sweep"]
+
+    def build(numbers):
+        problem = optlab.problems.from_surface(surface, start=numbers["start"])
+        return problem._replace(minimum=None, landmarks=None), optimizer  # as a peer: no ladder, no landmarks
+
+    program = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=1e-5), sweep.FEW + 1)
+    found: list = []
+
+    def run():
+        with ThreadPoolExecutor(1) as pool:
+            chunks = sweep.run_chunks(
+                program, build, {"start": starts}, np.zeros(len(starts), int), recorded_steps(1000, "last"), (),
+                sweep.chunk_width(len(starts)), pool,
+            )  # fmt: skip
+            found[:] = [trace["n_grad"][:, -1] for _, trace, _ in chunks]
+
+    cores, worthwhile = sweep.cores, sweep.WORTHWHILE
+    sweep.cores, sweep.WORTHWHILE = (lambda: 1), 0.0
+    try:
+        run()
+        return _least(run) / len(starts), float(np.concatenate(found).mean())
+    finally:
+        sweep.cores, sweep.WORTHWHILE = cores, worthwhile
+
+
+def _least(work, repeats: int = 5) -> float:
+    work()
+    spent = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - begun)
+    return min(spent)
+
+
+if __name__ == "__main__":
+    show(sections("--quick" in sys.argv[1:]))
