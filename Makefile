@@ -20,7 +20,7 @@ demo: .venv/.ready
 	@echo "The tables: results/demo/runs, results/demo/curves; in Python: optlab.load('results/demo').runs"
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n $$(nproc)
+	$(BIN)/python -m pytest -n $$(nproc) --dist loadgroup
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

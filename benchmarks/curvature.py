@@ -20,7 +20,8 @@ PEERS = """
 Rosenbrock in 2, 10, 100 and 1,000 variables, 39 cases of More, Garbow and Hillstrom (without Meyer's), a
 quadratic of condition 1e6 in 1,000, logistic regression and a small network on scikit-learn's digits; float64, one
 process. All stop at a gradient of 1e-5 in the largest entry (jaxopt: in length; optimistix has no such rule, and
-stops where neither point nor value changes by 1e-8), or after 10,000 iterations. Solved: a published minimum to
+stops where neither point nor value changes by 1e-8), or after 10,000 iterations
+(SciPy and PyTorch 2,000). Solved: a published minimum to
 1e-4 (1e-8 where it is zero), else a zero gradient. Ratios are ours by theirs, geometric means over what both have
 solved: evaluations (value plus gradient; a linearization is both), seconds to compile (for SciPy and PyTorch: the
 function alone) and seconds to run. At most 1 means that optlab is not behind.

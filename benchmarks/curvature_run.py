@@ -1,4 +1,4 @@
-"""Runs the solvers on the cases and prints a JSON line for each: `python -m benchmarks.curvature_run [--quick]`.
+"""Runs the solvers on all cases or those named, a JSON line each: `python -m benchmarks.curvature_run [CASE ...]`.
 
 A program of its own, for the Python that has the peers; a solver that cannot be imported is left out.
 """
@@ -29,8 +29,10 @@ def main() -> None:
     warnings.simplefilter("ignore")  # peers' deprecations
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are measured
-    quick = "--quick" in sys.argv[1:]
-    for case in cases(quick):
+    named = [word for word in sys.argv[1:] if not word.startswith("-")]
+    for case in cases("--quick" in sys.argv[1:]):
+        if named and case.name not in named:
+            continue
         for solver in solvers():
             if solver.needs_residual and case.residual is None:
                 continue

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from optlab.passage import FLAT
 from optlab.run import BOUND
@@ -37,21 +38,25 @@ class Ending(NamedTuple):
 
 
 def ending(surface: Surface, x: Array) -> Ending:
-    """What a place `x: [d]` of the surface is: one Newton step from there, and the Hessian where it leads."""
+    """What a place `x: [d]` of the surface is: a Newton step from there, and one more from where that leads."""
     lower, upper = (jnp.asarray(side, x.dtype) for side in surface.domain)
     width, gradient = upper - lower, jax.grad(surface.fn)
-    slope, hessian = gradient(x), jax.hessian(surface.fn)(x)
-    usable = jnp.all(jnp.isfinite(hessian)) & jnp.all(jnp.isfinite(slope))
-    roots, vectors = _spectrum(jnp.where(usable, hessian, 0))
-    regular = jnp.abs(roots) > SINGULAR * jnp.max(jnp.abs(roots))
-    step = vectors @ jnp.where(regular, (slope @ vectors) / jnp.where(regular, roots, 1), 0)
-    # On the slope of a plateau Newton's steps are short, too, but lead to no zero of the gradient.
-    rounding = 1e-10 * jnp.max(jnp.abs(hessian)) * jnp.max(width)
-    settles = jnp.max(jnp.abs(gradient(x - step))) <= 0.1 * jnp.max(jnp.abs(slope)) + rounding
-    left = jnp.where(usable & settles, jnp.max(jnp.abs(step) / width), jnp.inf)
-    there = jnp.where(left <= NEAR, x - step, x)
-    roots, _ = _spectrum(jnp.where(usable, jax.hessian(surface.fn)(there), 0))
-    size = SINGULAR * jnp.max(jnp.abs(roots))
+
+    def look(place, _):
+        slope, hessian = gradient(place), jax.hessian(surface.fn)(place)
+        usable = jnp.all(jnp.isfinite(hessian)) & jnp.all(jnp.isfinite(slope))
+        roots, vectors = _spectrum(jnp.where(usable, hessian, 0))
+        regular = jnp.abs(roots) > SINGULAR * jnp.max(jnp.abs(roots))
+        step = vectors @ jnp.where(regular, (slope @ vectors) / jnp.where(regular, roots, 1), 0)
+        # On the slope of a plateau Newton's steps are short, too, but lead to no zero of the gradient.
+        rounding = 1e-10 * jnp.max(jnp.abs(hessian)) * jnp.max(width)
+        settles = jnp.max(jnp.abs(gradient(place - step))) <= 0.1 * jnp.max(jnp.abs(slope)) + rounding
+        left = jnp.where(usable & settles, jnp.max(jnp.abs(step) / width), jnp.inf)
+        return jnp.where(left <= NEAR, place - step, place), (left, roots, jnp.max(jnp.abs(slope)))
+
+    # A scan, so that the Hessian is compiled once.
+    there, (left, roots, slope) = lax.scan(look, x, None, length=2)
+    size = SINGULAR * jnp.max(jnp.abs(roots[1]))
     least = minimum(surface)
     gap, scale = (jnp.nan, 1.0) if least is None else (surface.fn(there) - least, jnp.maximum(1, jnp.abs(least)))
     distances = jnp.array([jnp.inf])
@@ -59,8 +64,8 @@ def ending(surface: Surface, x: Array) -> Ending:
         places = jnp.stack([jnp.asarray(point.x, x.dtype) for point in surface.points])
         distances = jnp.max(jnp.abs(places - there[None]) / width[None], axis=1)
     return Ending(
-        left, jnp.sum(roots < -size), jnp.any(jnp.abs(roots) <= size), jnp.argmin(distances), jnp.min(distances),
-        jnp.asarray(gap / scale), jnp.max(jnp.abs(slope)) * jnp.max(width) < FLAT * gap,
+        left[0], jnp.sum(roots[1] < -size), jnp.any(jnp.abs(roots[1]) <= size), jnp.argmin(distances),
+        jnp.min(distances), jnp.asarray(gap / scale), slope[0] * jnp.max(width) < FLAT * gap,
     )  # fmt: skip
 
 

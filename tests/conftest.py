@@ -38,3 +38,12 @@ def optlab_command(tmp_path, capsys):
         return code, output.out, output.err
 
     return run
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of one surface, optimizer or case share what is compiled for it, and so a worker (`--dist loadgroup`)."""
+    for item in items:
+        shared = {"case", "name", "function", "make", "entry"} & set(getattr(item, "fixturenames", ()))
+        if shared and hasattr(item, "callspec"):
+            (first, *_) = sorted(shared)
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{item.callspec.params[first]}"))

@@ -12,7 +12,8 @@ from typing import Any
 from optlab.app.bad_input import BadInput, unknown
 
 ALLOWED = (
-    "optlab.optimizers.", "optlab.surfaces.", "optlab.problems.", "optlab.workloads.", "optlab.probes.", "optax.",
+    "optlab.optimizers.", "optlab.surfaces.", "optlab.problems.", "optlab.stochastic_examples.", "optlab.workloads.",
+    "optlab.probes.", "optax.",
 )  # fmt: skip
 
 #: Prefixes that the user adds on the command line (``allow=mypackage.``), never in a file.

@@ -7,7 +7,9 @@ from .bbob_conditioned import *
 from .bbob_multimodal import *
 from .bbob_separable import *
 from .bbob_weak import *
+from .chains import *
 from .classic import *
+from .counterexamples import *
 from .inflections import *
 from .mgh_fits import *
 from .mgh_overdetermined import *

@@ -25,12 +25,12 @@ def _outputs(weights: Array, inputs: Array, sizes: Sequence[int], tanh: Callable
     return inputs
 
 
-def _lesson(sizes: Sequence[int], patterns: int, seed: int):
+def _lesson(sizes: Sequence[int], patterns: int = 32):
     """Residuals of a pupil's weights, the weights of the teacher: `[d]`, and the state to draw on from.
 
     RandomState, because its numbers are promised never to change: the stated points hang on them.
     """
-    state = np.random.RandomState(seed)
+    state = np.random.RandomState(0)
     inputs, teacher = state.normal(size=(patterns, sizes[0])), _drawn(sizes, state)
     answers = _outputs(teacher, inputs, sizes, np.tanh)
 
@@ -57,7 +57,7 @@ def three_layer_network() -> Surface:
     66 weights and biases; the teacher's are a minimum. `three_layer_weights` and `three_layer_directions` look at
     the same lesson in a plane.
     """
-    residual, teacher, state = _lesson((5, 8, 2), 32, seed=0)
+    residual, teacher, state = _lesson((5, 8, 2))
     start = _drawn((5, 8, 2), state)
     return Surface(
         fn=lambda x: 0.5 * jnp.sum(residual(x) ** 2),
@@ -78,7 +78,7 @@ def three_layer_weights() -> Surface:
     The two weights lead from the first two inputs to one hidden unit; p are their values. Where the unit is saturated
     f depends on their ratio alone: valleys and ridges run outwards for ever.
     """
-    residual, _, state = _lesson((5, 8, 2), 32, seed=0)
+    residual, _, state = _lesson((5, 8, 2))
     axes = np.eye(66)[[0, 8]]
     residual = _in_plane(residual, _drawn((5, 8, 2), state) * (1 - axes.sum(axis=0)), *axes)
     return Surface(
@@ -106,7 +106,7 @@ def three_layer_directions() -> Surface:
     u and v are drawn like the weights themselves: at p = (1, 0) as much is added as was there.
     """
     sizes = (5, 8, 2)
-    residual, teacher, state = _lesson(sizes, 32, seed=0)
+    residual, teacher, state = _lesson(sizes)
     _drawn(sizes, state)  # the start of `three_layer_network`
     residual = _in_plane(residual, teacher, _drawn(sizes, state), _drawn(sizes, state))
     return Surface(
@@ -129,7 +129,7 @@ def mlp_slice() -> Surface:
     in its 105 dimensions may have several in a plane.
     """
     sizes = (2, 8, 8, 1)
-    residual, teacher, state = _lesson(sizes, 32, seed=0)
+    residual, teacher, state = _lesson(sizes)
     residual = _in_plane(residual, teacher, _drawn(sizes, state), _drawn(sizes, state))
     return Surface(
         fn=lambda p: 0.5 * jnp.sum(residual(p) ** 2),
