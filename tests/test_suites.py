@@ -37,6 +37,8 @@ def gap_without_a_step(name, **where):
 @pytest.mark.parametrize("name", [name for name in PROBLEMS if make_problem(node(name)).minimum is not None])
 def test_whoever_never_moves_solves_nothing_and_whoever_starts_at_the_solution_all(name):
     assert gap_without_a_step(name) > SOLVED
+    if surface_of(name) is None:  # a random loss starts where it says
+        return
     points = surface_of(name).points
     assert abs(gap_without_a_step(name, start=np.asarray(points[0].x).tolist())) <= SOLVED
 

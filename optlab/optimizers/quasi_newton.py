@@ -32,19 +32,19 @@ class DenseState(NamedTuple):
     pairs: Array  #: pairs learnt since the last restart; -1 before the first gradient
 
 
-#: (H, s, y) -> H with H y = s
-Update = Callable[[Array, Array, Array], Array]
+#: (H, s, y, H y) -> H with H y = s
+Update = Callable[[Array, Array, Array, Array], Array]
 
 
-def bfgs_update(H: Array, s: Array, y: Array) -> Array:
+def bfgs_update(H: Array, s: Array, y: Array, Hy: Array | None = None) -> Array:
     """H <- (I - rho s y^T) H (I - rho y s^T) + rho s s^T, rho = 1 / s^T y (Nocedal and Wright, eq. 6.17)."""
-    rho, Hy = 1 / (s @ y), H @ y
+    rho, Hy = 1 / (s @ y), H @ y if Hy is None else Hy
     return H + rho * ((1 + rho * (y @ Hy)) * jnp.outer(s, s) - jnp.outer(s, Hy) - jnp.outer(Hy, s))
 
 
-def dfp_update(H: Array, s: Array, y: Array) -> Array:
+def dfp_update(H: Array, s: Array, y: Array, Hy: Array | None = None) -> Array:
     """H <- H - H y y^T H / y^T H y + s s^T / s^T y (Nocedal and Wright, eq. 6.15)."""
-    Hy = H @ y
+    Hy = H @ y if Hy is None else Hy
     return H - jnp.outer(Hy, Hy) / (y @ Hy) + jnp.outer(s, s) / (s @ y)
 
 
@@ -68,8 +68,11 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         s, y = x - state.x, g - state.g
         learnt = jnp.where(forget, -1, state.pairs)
         good = (learnt >= 0) & _good(s, y)
-        scaled = (s @ y) / (y @ y) * jnp.eye(x.size, dtype=x.dtype)
-        H = jnp.where(good, update(jnp.where(learnt == 0, scaled, state.H), s, y), state.H)
+        scale, first = (s @ y) / (y @ y), learnt == 0
+        # With the product given, all the rest is one pass over H.
+        Hy = jnp.where(first, scale * y, state.H @ y)
+        begun = jnp.where(first, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
+        H = jnp.where(good, update(begun, s, y, Hy), state.H)
         pairs = jnp.where(good | (learnt < 0), learnt + 1, learnt)
         d = jnp.where(pairs > 0, H @ g, g / jnp.maximum(jnp.sqrt(g @ g), 1))
         return unravel(d), DenseState(H, x, g, pairs)
