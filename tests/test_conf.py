@@ -82,9 +82,11 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
     assert (batch.status != "failed").all()
     # At the floor of float32 rounding decides whether a search tries once more.
     clear = ~((batch.status == "stalled") & (batch.precision == "float32"))
-    for column in ("status", "steps", "n_value", "n_grad", "n_hvp"):
+    for column in ("status", "steps", "n_value", "n_grad"):
         compared = clear | (column in ("status", "steps"))
         assert (batch[column] == alone[column])[compared].all(), column
+    # And whether a Krylov method takes a product more to come below its tolerance.
+    np.testing.assert_allclose(batch.n_hvp[clear], alone.n_hvp[clear], rtol=0.05)
     for precision, tolerances in TOLERANCES.items():
         here = batch.precision == precision
         for column, tolerance in tolerances.items():
