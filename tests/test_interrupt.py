@@ -8,9 +8,12 @@ import time
 
 import optlab
 
+# Whoever runs the tests in the background may have told their children to ignore the signal.
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import optlab.__main__"
+
 SWEEP = [
-    sys.executable, "-m", "optlab", "-m", "optimizer=adam", "problem=rosenbrock", "steps=3000",
-    "optimizer.learning_rate=tag(log,interval(1e-4,1))", "sweep.points=500", "seed=range(0,240)", "record=last",
+    sys.executable, "-c", LISTENING, "-m", "optimizer=adam", "problem=rosenbrock", "steps=3000",
+    "optimizer.learning_rate=tag(log,interval(1e-4,1))", "sweep.points=500", "seed=range(0,160)", "record=last",
 ]  # fmt: skip
 
 
@@ -25,8 +28,8 @@ def test_an_interrupted_sweep_keeps_what_was_finished(tmp_path):
     assert running.returncode == 130, errors
     assert "interrupted; what was finished is written" in errors and "Traceback" not in errors
     kept = optlab.load(tmp_path, ["runs"]).runs
-    assert 0 < len(kept) < 120_000 and (kept.status != "failed").all()
+    assert 0 < len(kept) < 80_000 and (kept.status != "failed").all()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert re.search(rf"{120_000 - len(kept):,} of 120,000 runs", done.stdout), done.stdout
+    assert re.search(rf"{80_000 - len(kept):,} of 80,000 runs", done.stdout), done.stdout
     whole = optlab.load(tmp_path, ["runs"]).runs
-    assert len(whole) == whole.run_id.nunique() == 120_000
+    assert len(whole) == whole.run_id.nunique() == 80_000
