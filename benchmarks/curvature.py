@@ -20,11 +20,10 @@ PEERS = """
 Rosenbrock in 2, 10, 100 and 1,000 variables, 39 cases of More, Garbow and Hillstrom (without Meyer's), a
 quadratic of condition 1e6 in 1,000, logistic regression and a small network on scikit-learn's digits; float64, one
 process. All stop at a gradient of 1e-5 in the largest entry (jaxopt: in length; optimistix has no such rule, and
-stops where neither point nor value changes by 1e-8), or after 10,000 iterations
-(SciPy and PyTorch 2,000). Solved: a published minimum to
-1e-4 (1e-8 where it is zero), else a zero gradient. Ratios are ours by theirs, geometric means over what both have
-solved: evaluations (value plus gradient; a linearization is both), seconds to compile (for SciPy and PyTorch: the
-function alone) and seconds to run. At most 1 means that optlab is not behind.
+stops where neither point nor value changes by 1e-8), or after 10,000 iterations (SciPy and PyTorch 2,000). Solved: a
+published minimum to 1e-4 (1e-8 where it is zero), else a zero gradient. Ratios are ours by theirs, geometric means
+over what both have solved: evaluations (value plus gradient; a linearization is both), seconds to compile (for SciPy
+and PyTorch: the function alone) and seconds to run. At most 1 means that optlab is not behind.
 """
 
 BATCH = """
@@ -142,23 +141,24 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     import numpy as np
 
     import optlab
-    import optlab.sweep
+    from optlab import sweep
     from optlab.run import recorded_steps
 
-    surface, sweep = optlab.surfaces.rosenbrock(dim=10), sys.modules["optlab.sweep"]
+    surface = optlab.surfaces.rosenbrock(dim=10)
 
     def build(numbers):
         problem = optlab.problems.from_surface(surface, start=numbers["start"])
         return problem._replace(minimum=None, landmarks=None), optimizer  # as a peer: no ladder, no landmarks
 
     program = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=1e-5), sweep.FEW + 1)
+    columns, seeds, width = {"start": starts}, np.zeros(len(starts), int), sweep.chunk_width(len(starts))
+    states = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, width), ())
     found: list = []
 
     def run():
         with ThreadPoolExecutor(1) as pool:
             chunks = sweep.run_chunks(
-                program, build, {"start": starts}, np.zeros(len(starts), int), recorded_steps(1000, "last"), (),
-                sweep.chunk_width(len(starts)), pool,
+                program, columns, seeds, recorded_steps(1000, "last"), (), states, width, pool,
             )  # fmt: skip
             found[:] = [trace["n_grad"][:, -1] for _, trace, _ in chunks]
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from optlab.passage import FLAT
+from optlab.passage import on_plateau
 from optlab.run import BOUND
 from optlab.types import Array, Point, Status, Surface, minimum
 
@@ -34,7 +34,7 @@ class Ending(NamedTuple):
     nearest: Array  #: the stated point next to it
     distance: Array  #: to that, in units of the box; infinite where none is stated
     gap: Array  #: to the least value, in units of max(1, |f*|); NaN where that is unknown
-    flat: Array  #: whether the slope promises next to nothing of it, see `optlab.passage.FLAT`
+    flat: Array  #: whether the slope promises next to nothing of it, see `optlab.passage.on_plateau`
 
 
 def ending(surface: Surface, x: Array) -> Ending:
@@ -65,7 +65,7 @@ def ending(surface: Surface, x: Array) -> Ending:
         distances = jnp.max(jnp.abs(places - there[None]) / width[None], axis=1)
     return Ending(
         left[0], jnp.sum(roots[1] < -size), jnp.any(jnp.abs(roots[1]) <= size), jnp.argmin(distances),
-        jnp.min(distances), jnp.asarray(gap / scale), slope[0] * jnp.max(width) < FLAT * gap,
+        jnp.min(distances), jnp.asarray(gap / scale), on_plateau(slope[0], jnp.max(width), gap),
     )  # fmt: skip
 
 
@@ -91,15 +91,14 @@ def names(points: Sequence[Point], at: Ending, status: np.ndarray, value: np.nda
     negative = np.array(["local_min", *(f"saddle_{k}" for k in range(1, int(np.max(at.negative, initial=0)) + 1))])
     near, there = at.distance <= NEAR, at.left <= NEAR
     choices = [
-        ((status == Status.diverged) & (value < -BOUND / 10), "unbounded"),
-        (status == Status.diverged, "diverged"),
-        (at.gap <= EXACT, "global_min"),
         (near & (there | (stated == "degenerate")), stated),
         (there & ~at.singular, negative[at.negative]),
         (at.singular & (status == Status.converged), "degenerate"),
         (at.flat, "plateau"),
     ]
-    return np.select([condition for condition, _ in choices], [label for _, label in choices], "none")
+    at_once = without_a_surface(at.gap, status, value)
+    looked = np.select([condition for condition, _ in choices], [label for _, label in choices], "none")
+    return np.where(at_once == "none", looked, at_once)
 
 
 def without_a_surface(gap: np.ndarray | None, status: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -22,6 +22,11 @@ class Passage(NamedTuple):
     plateau: Array  #: steps spent on a plateau
 
 
+def on_plateau(grad_norm: Array, width: Array, gap: Array) -> Array:
+    """Whether the slope promises next to nothing of the gap, see `FLAT`: `[]`."""
+    return grad_norm * width < FLAT * gap
+
+
 def departure(problem: Problem, params: PyTree) -> Passage | None:
     """Before the first step; None where nothing is known to be watched for."""
     if problem.landmarks is None:
@@ -45,6 +50,6 @@ def onward(
     left = (seen.escape < 0) & away & (value < seen.value)
     plateau = seen.plateau
     if problem.minimum is not None:
-        flat = grad_norm * width < FLAT * (value - problem.minimum)
+        flat = on_plateau(grad_norm, width, value - problem.minimum)
         plateau += one * flat.astype(one.dtype)
     return seen._replace(escape=jnp.where(left, step, seen.escape), plateau=plateau)

@@ -100,15 +100,15 @@ def run_sweep(
     probes = {"x": asking.position} if probes is None else probes
     data = problem.data if isinstance(problem, Problem) else ()
     program = compiled(build, probes=probes, gtol=gtol, patience=patience)
-    width = chunk_width(size, lanes)
+    width, seeds = chunk_width(size, lanes), np.broadcast_to(seeds, (size,))
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(
             at_each_width(program, size * steps),
-            build,
             columns,
-            np.broadcast_to(seeds, (size,)),
+            seeds,
             recorded_steps(steps, record),
             data,
+            blank(build, *first_rows(columns, seeds, 0, width), data),
             width,
             pool,
         )
@@ -166,9 +166,14 @@ def narrower(width: int) -> int:
     return width // 4 if width // 4 >= NARROWEST else 0
 
 
+def filled_up(first: int, width: int, size: int) -> np.ndarray:
+    """Which of `size` runs the chunk from `first` on holds, the last one again where there are no more: `[width]`."""
+    return np.minimum(np.arange(first, first + width), size - 1)
+
+
 def first_rows(columns: Mapping[str, np.ndarray], seeds: np.ndarray, first: int, width: int):
     """The inputs of one chunk; the last one is filled up with copies of its last run."""
-    rows = np.minimum(np.arange(first, first + width), len(seeds) - 1)
+    rows = filled_up(first, width, len(seeds))
     return {name: column[rows] for name, column in columns.items()}, keys_of(seeds[rows])
 
 
@@ -187,9 +192,9 @@ def compile_for(lowered: Any, lane_steps: int) -> Program:
     return lowered.compile()
 
 
-def at_each_width(program: Any, lane_steps: int, compiled: Mapping[int, Program] | None = None) -> Program:
+def at_each_width(program: Any, lane_steps: int, ready: Mapping[int, Program] | None = None) -> Program:
     """A jitted program, compiled once for each width, whichever thread comes first; for some it may be already."""
-    found, lock = dict(compiled or {}), threading.Lock()
+    found, lock = dict(ready or {}), threading.Lock()
 
     def call(numbers, keys, *others):
         width = len(keys[0])
@@ -203,22 +208,21 @@ def at_each_width(program: Any, lane_steps: int, compiled: Mapping[int, Program]
 
 def run_chunks(
     program: Program,
-    build: Build,
     columns: Mapping[str, np.ndarray],
     seeds: np.ndarray,
     recorded: np.ndarray,
     data: PyTree,
+    states: State,
     width: int,
     pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[slice, Trace, float]]:
     """One chunk after the other as they come: (which runs, {name: `[<=width, T, ...]`}, seconds).
 
-    A window bounds what has been computed and not yet been taken.
+    `states` are `blank` ones. A window bounds what has been computed and not yet been taken.
     """
     size = len(seeds)
     lengths = np.diff(recorded, prepend=0).astype(np.int32)
     x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
-    states = blank(build, *first_rows(columns, seeds, 0, width), data)
 
     def chunk(first: int) -> tuple[slice, Trace, float]:
         here = slice(first, min(first + width, size))

@@ -11,7 +11,7 @@ import numpy as np
 from optlab import labels
 from optlab.app.build import make_surface, surface_leaves
 from optlab.app.plan import Group, patched
-from optlab.sweep import CPU_LANES
+from optlab.sweep import chunk_width, filled_up
 from optlab.types import Surface, Trace
 
 
@@ -45,9 +45,9 @@ def _program(fixed: str) -> Callable[[Mapping[str, np.ndarray], np.ndarray], lab
 
 def _in_chunks(program: Callable, columns: Mapping[str, np.ndarray], places: np.ndarray) -> Any:
     size = len(places)
-    width = min(CPU_LANES, 1 << (size - 1).bit_length())  # few widths, so that few programs are compiled
+    width = chunk_width(size)  # few widths, so that few programs are compiled
     parts = []
     for first in range(0, size, width):
-        rows = np.minimum(np.arange(first, first + width), size - 1)
+        rows = filled_up(first, width, size)
         parts.append(program({key: column[rows] for key, column in columns.items()}, places[rows]))
     return jax.tree.map(lambda *pieces: np.concatenate(list(map(np.asarray, pieces)))[:size], *parts)

@@ -240,17 +240,18 @@ def _compile(group: Group, pool: ThreadPoolExecutor) -> tuple[Iterator, float]:
 
     def lower(width):
         rows = first_rows(group.columns, group.seeds, 0, width)
-        return program.lower(*rows, lengths, (), 0, True, blank(build, *rows, ()))
+        states = blank(build, *rows, ())
+        return program.lower(*rows, lengths, (), 0, True, states), states
 
-    lowered = lower(width)
+    lowered, states = lower(width)
     run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
     if chunk_width(group.size, run_bytes=run_bytes) < width:
         width = chunk_width(group.size, run_bytes=run_bytes)
-        lowered = lower(width)
+        lowered, states = lower(width)
     work = group.size * int(recorded[-1])
     call = at_each_width(program, work, {width: compile_for(lowered, work)})
     seconds = perf_counter() - begun
-    return run_chunks(call, build, group.columns, group.seeds, recorded, (), width, pool), seconds
+    return run_chunks(call, group.columns, group.seeds, recorded, (), states, width, pool), seconds
 
 
 def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:

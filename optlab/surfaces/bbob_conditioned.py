@@ -6,7 +6,7 @@ published results come from, the formulas here follow the code.
 
 import jax.numpy as jnp
 
-from optlab.surfaces.bbob_instances import _optimum, _rotations, _value
+from optlab.surfaces.bbob_instances import _known, _optimum, _rotations, _value
 from optlab.surfaces.bbob_pieces import (
     _asymmetric,
     _graded,
@@ -20,7 +20,7 @@ from optlab.surfaces.bbob_pieces import (
     _stretch,
     _turn,
 )
-from optlab.types import Point, Surface
+from optlab.types import Surface
 
 
 def bbob_f6(dim: int = 2, instance: int = 1) -> Surface:
@@ -40,9 +40,7 @@ def bbob_f6(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f6",
     )
@@ -68,9 +66,7 @@ def bbob_f7(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "plateau", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f7",
     )
@@ -92,9 +88,7 @@ def bbob_f8(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "valley"),
         source="Hansen et al. 2009 (BBOB), f8",
     )
@@ -116,9 +110,7 @@ def bbob_f9(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "valley"),
         source="Hansen et al. 2009 (BBOB), f9",
     )
@@ -140,9 +132,7 @@ def bbob_f10(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "ill-conditioned"),
         source="Hansen et al. 2009 (BBOB), f10",
     )
@@ -165,9 +155,7 @@ def bbob_f11(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "ill-conditioned"),
         source="Hansen et al. 2009 (BBOB), f11",
     )
@@ -190,9 +178,7 @@ def bbob_f12(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "ill-conditioned", "valley"),
         source="Hansen et al. 2009 (BBOB), f12",
     )
@@ -215,9 +201,7 @@ def bbob_f13(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "ill-conditioned", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f13",
     )
@@ -240,9 +224,7 @@ def bbob_f14(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "ill-conditioned", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f14",
     )

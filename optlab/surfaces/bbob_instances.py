@@ -4,9 +4,11 @@ The generator and the seeds are those of COCO, so that an instance here is the i
 happens in NumPy when a surface is built, in float64 whatever the surface is evaluated in.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from optlab.types import Point
 
 _MODULUS = 2**31 - 1
 
@@ -98,3 +100,13 @@ def _peaks(function: int, count: int, width: float, condition: float, dim: int, 
         conditions[:, None] ** (np.stack(axes) / (dim - 1) - 0.5),
         np.concatenate([[10.0], np.linspace(1.1, 9.1, count - 1)]),
     )
+
+
+def _known(optimum: np.ndarray, value: float) -> dict[str, Any]:
+    """What all functions of the suite have alike: the start, the box, and the optimum as the one stated point."""
+    dim = len(optimum)
+    return {
+        "start": [0.0] * dim,
+        "domain": ([-5.0] * dim, [5.0] * dim),
+        "points": (Point(optimum, value, "minimum"),),
+    }

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from optlab.surfaces.bbob_instances import _optimum, _rotations, _value
+from optlab.surfaces.bbob_instances import _known, _optimum, _rotations, _value
 from optlab.surfaces.bbob_pieces import (
     _asymmetric,
     _graded,
@@ -18,7 +18,7 @@ from optlab.surfaces.bbob_pieces import (
     _stretch,
     _turn,
 )
-from optlab.types import Point, Surface
+from optlab.types import Surface
 
 
 def bbob_f15(dim: int = 2, instance: int = 1) -> Surface:
@@ -39,9 +39,7 @@ def bbob_f15(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal"),
         source="Hansen et al. 2009 (BBOB), f15",
     )
@@ -67,9 +65,7 @@ def bbob_f16(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "nonsmooth", "rough"),
         source="Hansen et al. 2009 (BBOB), f16",
     )
@@ -99,9 +95,7 @@ def bbob_f17(dim: int = 2, instance: int = 1) -> Surface:
     optimum, value = _optimum(17, dim, instance), _value(17, instance)
     return Surface(
         fn=_schaffers(10, optimum, _rotations(17, dim, instance), value),
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f17",
     )
@@ -118,9 +112,7 @@ def bbob_f18(dim: int = 2, instance: int = 1) -> Surface:
     optimum, value = _optimum(18, dim, instance), _value(18, instance)
     return Surface(
         fn=_schaffers(1000, optimum, _rotations(18, dim, instance), value),
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "ill-conditioned", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f18",
     )
@@ -144,9 +136,7 @@ def bbob_f19(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "valley", "rough"),
         source="Hansen et al. 2009 (BBOB), f19",
     )

@@ -7,9 +7,9 @@ f_pen is the squared distance to the box [-5, 5]^d.
 import jax.numpy as jnp
 import numpy as np
 
-from optlab.surfaces.bbob_instances import _optimum, _value
+from optlab.surfaces.bbob_instances import _known, _optimum, _value
 from optlab.surfaces.bbob_pieces import _asymmetric, _graded, _like, _oscillated, _outside, _rastrigin
-from optlab.types import Point, Surface
+from optlab.types import Surface
 
 
 def bbob_f1(dim: int = 2, instance: int = 1) -> Surface:
@@ -27,9 +27,7 @@ def bbob_f1(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "separable"),
         source="Hansen et al. 2009 (BBOB), f1",
     )
@@ -51,9 +49,7 @@ def bbob_f2(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "separable", "ill-conditioned"),
         source="Hansen et al. 2009 (BBOB), f2",
     )
@@ -75,9 +71,7 @@ def bbob_f3(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "separable", "multimodal"),
         source="Hansen et al. 2009 (BBOB), f3",
     )
@@ -101,9 +95,7 @@ def bbob_f4(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "separable", "multimodal"),
         source="Hansen et al. 2009 (BBOB), f4",
     )
@@ -125,9 +117,7 @@ def bbob_f5(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "separable", "nonsmooth"),
         source="Hansen et al. 2009 (BBOB), f5",
     )

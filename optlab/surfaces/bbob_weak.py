@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 
-from optlab.surfaces.bbob_instances import _optimum, _Peaks, _peaks, _rotations, _value
+from optlab.surfaces.bbob_instances import _known, _optimum, _Peaks, _peaks, _rotations, _value
 from optlab.surfaces.bbob_pieces import _graded, _like, _oscillated, _outside, _rounded, _turn
-from optlab.types import Point, Surface
+from optlab.types import Surface
 
 
 def bbob_f20(dim: int = 2, instance: int = 1) -> Surface:
@@ -30,9 +30,7 @@ def bbob_f20(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "weak-structure"),
         source="Hansen et al. 2009 (BBOB), f20",
     )
@@ -63,9 +61,7 @@ def bbob_f21(dim: int = 2, instance: int = 1) -> Surface:
     peaks, value = _peaks(21, 101, 10.0, 1000**0.5, dim, instance), _value(21, instance)
     return Surface(
         fn=_gallagher(peaks, _rotations(21, dim, instance)[1], value),
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(peaks.centres[0], value, "minimum"),),
+        **_known(peaks.centres[0], value),
         tags=("bbob", "multimodal", "weak-structure", "plateau"),
         source="Hansen et al. 2009 (BBOB), f21",
     )
@@ -81,9 +77,7 @@ def bbob_f22(dim: int = 2, instance: int = 1) -> Surface:
     peaks, value = _peaks(22, 21, 9.8, 1000.0, dim, instance), _value(22, instance)
     return Surface(
         fn=_gallagher(peaks, _rotations(22, dim, instance)[1], value),
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(peaks.centres[0], value, "minimum"),),
+        **_known(peaks.centres[0], value),
         tags=("bbob", "multimodal", "weak-structure", "plateau", "ill-conditioned"),
         source="Hansen et al. 2009 (BBOB), f22",
     )
@@ -111,9 +105,7 @@ def bbob_f23(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "weak-structure", "nonsmooth", "rough"),
         source="Hansen et al. 2009 (BBOB), f23",
     )
@@ -143,9 +135,7 @@ def bbob_f24(dim: int = 2, instance: int = 1) -> Surface:
 
     return Surface(
         fn=fn,
-        start=[0.0] * dim,
-        domain=([-5.0] * dim, [5.0] * dim),
-        points=(Point(optimum, value, "minimum"),),
+        **_known(optimum, value),
         tags=("bbob", "multimodal", "weak-structure"),
         source="Hansen et al. 2009 (BBOB), f24",
     )
