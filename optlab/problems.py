@@ -296,7 +296,10 @@ def minibatch(problem: Problem, batch_size: int) -> Problem:
         return (count / size) ** 0.5 * residual(params, inner)[rows]
 
     return problem._replace(
-        batch=batch, loss=lambda params, batch: 0.5 * jnp.sum(chosen(params, batch) ** 2), residual=chosen
+        batch=batch,
+        passes=None,
+        loss=lambda params, batch: 0.5 * jnp.sum(chosen(params, batch) ** 2),
+        residual=chosen,
     )
 
 
@@ -356,7 +359,7 @@ def perturb(
             total = total + times(noise, xi.astype(x.dtype) @ x)
         return total if eta is None else total + times(value_noise, eta)
 
-    return problem._replace(batch=batch, loss=loss, residual=None)
+    return problem._replace(batch=batch, passes=None, loss=loss, residual=None)
 
 
 def _student(key: Array, freedom: _Number, shape: tuple[int, ...]) -> Array:

@@ -15,7 +15,7 @@ from jax import lax
 from optlab import passage
 from optlab import probes as asking
 from optlab.optimizers import counts as accounts
-from optlab.optimizers.counts import Counts, Progress
+from optlab.optimizers.counts import Averaged, Counts, Progress
 from optlab.passage import Passage
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, full_batch
 
@@ -57,13 +57,15 @@ class State(NamedTuple):
 def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.ndarray:
     """The steps to record, ascending, the first (0) and the last among them: `[T]`.
 
-    `record` is ``"log"`` (eight in each decade), ``"all"``, ``"last"``, a number (each so many
-    steps) or the steps themselves. Raises ValueError for anything else.
+    `record` is ``"log"`` (eight in each decade), ``"linear"`` (fifty at equal distances), ``"all"``, ``"last"``, a
+    number (each so many steps) or the steps themselves. Raises ValueError for anything else.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")
     if record == "log":
         chosen = np.round(10 ** (np.arange(8 * np.log10(steps) + 1) / 8))
+    elif record == "linear":
+        chosen = np.round(np.linspace(0, steps, 51))
     elif record == "all":
         chosen = np.arange(steps + 1)
     elif record == "last":
@@ -73,7 +75,7 @@ def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.
     elif not isinstance(record, str | int):
         chosen = np.asarray(record)
     else:
-        raise ValueError(f"record must be log, all, last, a positive number or a list of steps, not {record!r}")
+        raise ValueError(f"record must be log, linear, all, last, a positive number or a list of steps, not {record!r}")
     chosen = chosen[(chosen >= 0) & (chosen <= steps)]
     return np.unique(np.concatenate([[0], chosen, [steps]])).astype(np.int32)
 
@@ -91,6 +93,8 @@ def split_key(key: Array) -> tuple[Array, Array]:
 
 
 def _batch(problem: Problem, key: Array, step: Array) -> PyTree:
+    if problem.passes is not None:
+        return problem.passes(problem.data, key, step)
     return problem.batch(problem.data, key if problem.batch is full_batch else jax.random.fold_in(key, step))
 
 
@@ -246,7 +250,8 @@ def _missed(problem: Problem, old: State, new: State):
 
 def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tuple[State, dict[str, Array]]:
     """One row of the trace; the measured loss counts for `best_value` too."""
-    measured = dict(problem.measure(state.params, problem.data))
+    params = shown(state)
+    measured = dict(problem.measure(params, problem.data))
     noise_free = measured.pop("value")
     value = state.value if problem.batch is full_batch else noise_free
     best = jnp.where(value < state.best, value, state.best).astype(state.best.dtype)
@@ -254,8 +259,15 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
     if problem.minimum is not None:
         row["gap"] = best - problem.minimum
-    row |= {"grad_norm": state.grad_norm, "status": state.status} | measured
-    return state, row | {name: probe(problem, state.params) for name, probe in probes.items()}
+    row |= {"grad_norm": state.grad_norm, "status": state.status} | measured | accounts.scheduled(state.opt_state)
+    return state, row | {name: probe(problem, params) for name, probe in probes.items()}
+
+
+def shown(state: State) -> PyTree:
+    """The parameters that a run is judged by: the average, where the optimizer keeps one."""
+    for node in accounts.nodes(state.opt_state, Averaged):
+        return jax.tree.map(lambda mean, leaf: mean.astype(leaf.dtype), node.mean, state.params)
+    return state.params
 
 
 def finish(problem: Problem, state: State, rows: dict[str, Array]) -> Trace:

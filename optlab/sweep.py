@@ -22,6 +22,7 @@ from jax import lax
 
 from optlab import probes as asking
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
+from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, of_run
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
@@ -38,8 +39,15 @@ NARROWEST = 64
 #: Seconds that a narrower program must save, about what it costs to compile one.
 WORTHWHILE = 2.0
 
+#: Bytes that the states of long runs side by side may take on a CPU, where what leaves the cache is lost time,
+#: and elsewhere.
+CACHE, MEMORY = 2**21, 2**31
+
 #: Up to so many steps of single runs a program is worth less than its compilation.
 FEW = 5_000_000
+
+#: Stands for the work of long runs, whose programs are worth their compilation.
+HEAVY = FEW + 1
 
 #: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
 HASTY = {"xla_cpu_use_fusion_emitters": False}
@@ -99,25 +107,32 @@ def run_sweep(
     columns = {name: np.asarray(v) if np.ndim(v) else np.full(size, v) for name, v in numbers.items()}
     probes = {"x": asking.position} if probes is None else probes
     data = problem.data if isinstance(problem, Problem) else ()
-    program = compiled(build, probes=probes, gtol=gtol, patience=patience)
-    width, seeds = chunk_width(size, lanes), np.broadcast_to(seeds, (size,))
+    by_rows = is_long(data)
+    program = compiled(build, probes=probes, gtol=gtol, patience=patience, donate=by_rows)
+    seeds = np.broadcast_to(seeds, (size,))
+    states = blank(build, *first_rows(columns, seeds, 0, 1), data)
+    width = chunk_width(size, lanes or (long_lanes(states) if by_rows else None))
+    states = blank(build, *first_rows(columns, seeds, 0, width), data)
+    call = at_each_width(program, HEAVY if by_rows else size * steps)
+    drive = one_row_a_dispatch(call, data) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
-        chunks = run_chunks(
-            at_each_width(program, size * steps),
-            columns,
-            seeds,
-            recorded_steps(steps, record),
-            data,
-            blank(build, *first_rows(columns, seeds, 0, width), data),
-            width,
-            pool,
-        )
+        chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), states, width, pool)
         parts = [trace for _, trace, _ in chunks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def compiled(build: Build, *, probes: Mapping[str, Probe], gtol: float = GTOL, patience: int = PATIENCE):
-    """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead."""
+def compiled(
+    build: Build,
+    *,
+    probes: Mapping[str, Probe],
+    gtol: float = GTOL,
+    patience: int = PATIENCE,
+    donate: bool = False,
+):
+    """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead.
+
+    With `donate` it takes the buffers of the states it is given for those that it returns.
+    """
 
     def one(numbers, keys, lengths, data, floor, fresh, state):
         problem, optimizer = _built(build, numbers, data)
@@ -128,7 +143,8 @@ def compiled(build: Build, *, probes: Mapping[str, Probe], gtol: float = GTOL, p
         )  # fmt: skip
 
     axes = (0, 0, None, None, None, None, 0)
-    return jax.jit(jax.vmap(one, in_axes=axes, out_axes=(0, 0, None), axis_name="lanes"))
+    lanes = jax.vmap(one, in_axes=axes, out_axes=(0, 0, None), axis_name="lanes")
+    return jax.jit(lanes, donate_argnums=(6,) if donate else ())
 
 
 def _built(build: Build, numbers: Mapping[str, Array], data: PyTree) -> tuple[Problem, optax.GradientTransformation]:
@@ -159,6 +175,18 @@ def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0) -> int:
     if run_bytes:
         most = max(1, min(most, BUDGET // run_bytes))
     return min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
+
+
+def is_long(data: PyTree) -> bool:
+    """Whether runs are long ones: a problem with data costs more in a step than a dispatch does."""
+    return bool(jax.tree.leaves(data))
+
+
+def long_lanes(states: State) -> int:
+    """Long runs to go side by side, given the state of one: `[1, ...]`."""
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
+    most = CACHE if jax.default_backend() == "cpu" else MEMORY
+    return max(1, min(LANES, most // max(1, state_bytes)))
 
 
 def narrower(width: int) -> int:
@@ -206,12 +234,33 @@ def at_each_width(program: Any, lane_steps: int, ready: Mapping[int, Program] | 
     return call
 
 
+#: (which runs, numbers, keys, lengths: `[T]`, blank states, chunks to come on this core) -> {name: `[width, T, ...]`}
+Drive = Callable[[slice, dict[str, np.ndarray], tuple[Array, Array], np.ndarray, State, int], Trace]
+
+
+def all_at_once(program: Program, data: PyTree) -> Drive:
+    """A dispatch takes a chunk to its end, or to where it goes on in a narrower program."""
+
+    def drive(rows, numbers, keys, lengths, states, chunks):
+        return _to_the_end(program, numbers, keys, lengths, data, states, chunks)
+
+    return drive
+
+
+def one_row_a_dispatch(program: Program, data: PyTree) -> Drive:
+    """A dispatch takes a chunk to the next recorded row, see `training_loop`."""
+
+    def drive(rows, numbers, keys, lengths, states, chunks):
+        return row_by_row(program, numbers, keys, lengths, data, states)[0]
+
+    return drive
+
+
 def run_chunks(
-    program: Program,
+    drive: Drive,
     columns: Mapping[str, np.ndarray],
     seeds: np.ndarray,
     recorded: np.ndarray,
-    data: PyTree,
     states: State,
     width: int,
     pool: ThreadPoolExecutor,
@@ -230,7 +279,7 @@ def run_chunks(
         with jax.enable_x64(x64):
             numbers, keys = first_rows(columns, seeds, first, width)
             chunks = -(-(size - first) // (width * cores()))
-            trace = _to_the_end(program, numbers, keys, lengths, data, states, chunks)
+            trace = drive(here, numbers, keys, lengths, states, chunks)
             trace = {name: np.asarray(a)[: here.stop - here.start] for name, a in trace.items()}
         return here, trace, time.perf_counter() - begun
 

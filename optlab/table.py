@@ -35,6 +35,7 @@ RUN_COLUMNS = {
     "steps": pa.int64(), "n_value": pa.int64(), "n_grad": pa.int64(), "n_hvp": pa.int64(),
     "value": pa.float64(), "best_value": pa.float64(), "gap": pa.float64(), "grad_norm": pa.float64(),
     "end_label": pa.string(), "escape_step": pa.int64(), "plateau_share": pa.float64(),
+    "target_step": pa.int64(), "target_seconds": pa.float64(),
     "seconds": pa.float64(), "compile_seconds": pa.float64(),
     "environment_id": pa.string(), "field_id": pa.string(),
 }  # fmt: skip

@@ -73,6 +73,8 @@ class Problem(NamedTuple):
     data: PyTree = ()
     minimum: float | Array | None = None  #: the least noise-free loss where it is known; `gap` is measured from it
     landmarks: Landmarks | None = None  #: of a closed form; then the parameters are one vector
+    #: (data, key, step) -> batch, where batches are those of passes over the data; `batch` then draws one of them
+    passes: Callable[[PyTree, Array, Array], PyTree] | None = None
 
 
 #: One more column of the trace: (problem, parameters) -> array.

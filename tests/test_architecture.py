@@ -14,6 +14,7 @@ FLOORS = [
     {"types"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
+    {"training_loop"},
     {"sweep", "labels"},
     {"app"},
 ]

@@ -32,7 +32,7 @@ import pytest
         (["seed=-1"], "seed must be a whole number of at least 0"),
         (["seed=0.5"], "seed must be a whole number of at least 0"),
         (["precision=float16"], "precision must be float32 or float64, not 'float16'"),
-        (["record=sometimes"], "record must be log, all, last"),
+        (["record=sometimes"], "record must be log, linear, all, last"),
         (["engine=warp"], "there is no engine 'warp'"),
         (["-m", "seed=range(0,0)"], "the sweep over seed is empty"),
         (["-m", "optimizer.learning_rate=interval(1,0)"], "must run from a smaller to a larger number"),

@@ -48,26 +48,47 @@ def complete(node: Mapping[str, Any], context: str) -> dict[str, Any]:
     typed. Raises BadInput for a key that the function does not take, naming the nearest.
     """
     parameters = taken(node, context)
+    stated = dict(node)
     for key, value in node.items():
         if key != "_target_" and key not in parameters:
             raise unknown(f"{context} parameter", key, parameters)
         _check_kind(f"{context}.{key}", value, parameters.get(key))
+        if isinstance(value, Mapping) and "_target_" in value:
+            stated[key] = complete(value, f"{context}.{key}")
     defaults = {k: p.default for k, p in parameters.items() if isinstance(p.default, bool | int | float | str)}
-    return {**defaults, **node}
+    return {**defaults, **stated}
+
+
+#: What a wrapper is given by whoever calls it, not by a configuration.
+_NOT_STATED = ("surface", "factory", "numbers", "schedule")
+
+
+def parameter(node: Mapping[str, Any], context: str, key: str) -> inspect.Parameter | None:
+    """The parameter that a dotted key within a node sets, None where there is none."""
+    name, _, rest = key.partition(".")
+    found = taken(node, context).get(name)
+    inner = node.get(name)
+    if rest and isinstance(inner, Mapping) and "_target_" in inner:
+        return parameter(inner, f"{context}.{name}", rest)
+    return found
 
 
 def taken(node: Mapping[str, Any], context: str) -> dict[str, inspect.Parameter]:
-    """What a node's function takes; for a surface also what `problems.from_surface` does."""
+    """What a node's function takes; for a surface also what `problems.from_surface` does, for an optimizer `recipe`."""
+    if not node:
+        return {}  # a choice that stands for nothing
     if "_target_" not in node:
         raise BadInput(f"{context} has no _target_")
     function = resolve(node["_target_"])
     parameters = dict(inspect.signature(function).parameters)
-    if _makes_surface(node["_target_"]):
-        from optlab.problems import from_surface
-
-        wrapper = dict(inspect.signature(from_surface).parameters)
-        wrapper.pop("surface")
-        parameters |= {k: p for k, p in wrapper.items() if k not in parameters}
+    wrapper = None
+    if context == "optimizer":
+        from optlab.optimizers import recipe as wrapper
+    elif _makes_surface(node["_target_"]):
+        from optlab.problems import from_surface as wrapper
+    if wrapper is not None:
+        around = dict(inspect.signature(wrapper).parameters)
+        parameters |= {k: p for k, p in around.items() if k not in (*parameters, *_NOT_STATED)}
     return {k: p for k, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
@@ -94,6 +115,26 @@ def make(node: object) -> Any:
         made = {key: make(value) for key, value in node.items() if key != "_target_"}
         return resolve(node["_target_"])(**made) if "_target_" in node else made
     return node
+
+
+def make_optimizer(config: Mapping[str, Any]):
+    """The optimizer of a configuration, on its schedule; what it does not take itself goes to `recipe`."""
+    from optlab.optimizers import recipe
+
+    node = config["optimizer"]
+    factory = resolve(node["_target_"])
+    own = inspect.signature(factory).parameters
+    values = {key: make(value) for key, value in node.items() if key != "_target_"}
+    numbers = {k: v for k, v in values.items() if k in own}
+    return recipe(factory, numbers, schedule=_schedule(config), **{k: v for k, v in values.items() if k not in own})
+
+
+def _schedule(config: Mapping[str, Any]):
+    node = config.get("schedule")
+    if not node:
+        return None
+    budget = {"steps": config["steps"]} if "steps" in taken(node, "schedule") else {}
+    return make(budget | dict(node))
 
 
 def make_problem(node: Mapping[str, Any]):

@@ -14,6 +14,9 @@ import yaml
 
 from optlab.app.bad_input import unknown
 
+#: Problems that train networks on data: one function makes them all, so that their files say what each is.
+WORKLOADS = "optlab.workloads."
+
 
 class Entry(NamedTuple):
     """One file of the catalogue."""
@@ -62,10 +65,9 @@ def entry(group: str, name: str) -> Entry:
     settings = yaml.safe_load(text) or {}
     target = settings.pop("_target_", "")
     doc, tags = _documentation(target)
-    if not target:  # an experiment says on top what it asks, a suite what it holds
-        doc = "\n".join(
-            line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line
-        )
+    if not target or target.startswith(WORKLOADS):  # an experiment says on top what it asks, a suite what it holds
+        comments = [line for line in text.splitlines() if line.startswith("#") and "@package" not in line]
+        doc = "\n".join(line.lstrip("# ") for line in comments) or doc
     return Entry(name, target, doc.split("\n")[0], tags, doc, settings)
 
 

@@ -21,10 +21,13 @@ import optax
 from optlab import table
 from optlab.app import endings
 from optlab.app.bad_input import BadInput
-from optlab.app.build import make, make_problem, make_surface, resolve, surface_leaves
+from optlab.app.build import make_optimizer, make_problem, make_surface, resolve, surface_leaves
+from optlab.app.long_runs import Keeping, drive, forget
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import (
+    HEAVY,
+    all_at_once,
     at_each_width,
     blank,
     chunk_width,
@@ -32,6 +35,8 @@ from optlab.sweep import (
     compiled,
     cores,
     first_rows,
+    is_long,
+    long_lanes,
     run_chunks,
 )
 from optlab.types import Problem, Status, Trace, of_run
@@ -39,6 +44,7 @@ from optlab.types import Problem, Status, Trace, of_run
 #: Runs that are written, and so committed, together.
 UNIT_RUNS = 16384
 UNIT_BYTES = 2**26
+UNIT_SECONDS = 60
 
 #: Points along each side of the grid on which a two-dimensional surface is stored to be drawn.
 FIELD_POINTS = 201
@@ -145,7 +151,7 @@ def builder(group: Group) -> Callable[[Mapping[str, Any]], tuple[Problem, optax.
 
     def build(values):
         config = patched(group.config, values)
-        return make_problem(config["problem"]), make(config["optimizer"])
+        return make_problem(config["problem"]), make_optimizer(config)
 
     return build
 
@@ -169,10 +175,13 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
     statuses: Counter = Counter()
     try:
         with precision(group.config):
-            chunks, compile_seconds = _compile(group, pool)
+            config = group.config
+            keep = Keeping(study.folder, ids, config.get("save"), config.get("checkpoint"), ledger.stopping)
+            chunks, compile_seconds = _compile(group, pool, keep)
             for rows, trace, seconds in _units(chunks):
                 unit = subset(group, np.arange(group.size)[rows])
                 names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, compile_seconds)
+                forget(study.folder, ids[rows])
                 statuses.update(names)
                 study.progress(len(names))
         return Outcome(statuses, 0, [])
@@ -228,43 +237,50 @@ def _traces(group: Group, abstract: Sequence[str]) -> bool:
     return True
 
 
-def _compile(group: Group, pool: ThreadPoolExecutor) -> tuple[Iterator, float]:
+def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Iterator, float]:
     begun = perf_counter()
     config = group.config
-    probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items()}
+    probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
     build = builder(group)
-    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"])
+    data = jax.device_put(build(_first_values(group))[0].data)
+    by_rows = is_long(data)
+    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], donate=by_rows)
     recorded = recorded_steps(config["steps"], config["record"])
-    width = chunk_width(group.size)
-    lengths = np.diff(recorded, prepend=0).astype(np.int32)
+    lengths = np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None]
 
     def lower(width):
         rows = first_rows(group.columns, group.seeds, 0, width)
-        states = blank(build, *rows, ())
-        return program.lower(*rows, lengths, (), 0, True, states), states
+        states = blank(build, *rows, data)
+        return program.lower(*rows, lengths, data, 0, True, states), states
 
-    lowered, states = lower(width)
-    run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
-    if chunk_width(group.size, run_bytes=run_bytes) < width:
-        width = chunk_width(group.size, run_bytes=run_bytes)
+    if by_rows:
+        width = chunk_width(group.size, long_lanes(blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)))
         lowered, states = lower(width)
-    work = group.size * int(recorded[-1])
+    else:
+        width = chunk_width(group.size)
+        lowered, states = lower(width)
+        run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
+        if chunk_width(group.size, run_bytes=run_bytes) < width:
+            width = chunk_width(group.size, run_bytes=run_bytes)
+            lowered, states = lower(width)
+    work = HEAVY if by_rows else group.size * int(recorded[-1])
     call = at_each_width(program, work, {width: compile_for(lowered, work)})
+    advancing = drive(call, data, keep) if by_rows else all_at_once(call, data)
     seconds = perf_counter() - begun
-    return run_chunks(call, group.columns, group.seeds, recorded, (), states, width, pool), seconds
+    return run_chunks(advancing, group.columns, group.seeds, recorded, states, width, pool), seconds
 
 
 def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:
     """Chunks gathered to units: large enough that files stay few, small enough to lose little."""
     gathered: list[Trace] = []
-    first, last, seconds, size = 0, 0, 0.0, 0
+    first, last, seconds, size, begun = 0, 0, 0.0, 0, perf_counter()
     for rows, trace, spent in chunks:
         gathered.append(trace)
         last, seconds = rows.stop, seconds + spent
         size += sum(column.nbytes for column in trace.values())
-        if last - first >= UNIT_RUNS or size >= UNIT_BYTES:
+        if last - first >= UNIT_RUNS or size >= UNIT_BYTES or perf_counter() - begun >= UNIT_SECONDS:
             yield slice(first, last), _joined(gathered), seconds
-            gathered, first, seconds, size = [], last, 0.0, 0
+            gathered, first, seconds, size, begun = [], last, 0.0, 0, perf_counter()
     if gathered:
         yield slice(first, last), _joined(gathered), seconds
 
@@ -309,6 +325,7 @@ def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> l
         "status": names, "end_label": endings.labels_of(group, trace), "plateau_share": trace.get("plateau_share"),
         "escape_step": _first(trace.get("escape_step")), "steps": columns.pop("step"),
         "field_id": _write_fields(group, study, ledger),
+        **_reached(trace, seconds / size),
         "seconds": seconds / size, "compile_seconds": compile_seconds,
     }  # fmt: skip
     part = table.digest([ids[0], ids[-1], size])
@@ -318,6 +335,17 @@ def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> l
         table.write_part(study.folder, "targets", part, targets)
     table.write_part(study.folder, "runs", part, table.runs_rows(columns, size))
     return names
+
+
+def _reached(trace: Trace, seconds: float) -> dict[str, Any]:
+    """When the target that a workload states was first reached, of the recorded steps; null where it never was."""
+    if "reached" not in trace:
+        return {}
+    met = trace["reached"].astype(bool)
+    runs = np.arange(len(met))
+    step = np.where(met.any(axis=1), trace["step"][runs, met.argmax(axis=1)], -1)
+    spent = seconds * step / np.maximum(1, trace["step"][:, -1])
+    return {"target_step": _first(step), "target_seconds": np.ma.masked_less(spent, 0)}
 
 
 def _first(steps: np.ndarray | None) -> np.ma.MaskedArray | None:

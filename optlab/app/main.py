@@ -143,7 +143,7 @@ def _checked(argument: str) -> str:
     key, _, value = argument.partition("=")
     if argument.startswith(("-", "+", "~")) or not _:
         return argument
-    if key.startswith(("optimizer.", "problem.")):
+    if key.startswith(("optimizer.", "problem.", "schedule.")):
         return f"++{argument}"
     if key in groups():
         for name in value.split(","):

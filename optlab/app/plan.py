@@ -14,16 +14,20 @@ import numpy as np
 
 from optlab.app.axes import Axis, product
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.build import complete, taken
+from optlab.app.build import complete, parameter, taken
 
 #: Part of every run's id: raised when the same configuration gives other numbers than before.
 RESULT_VERSION = 2
 
 #: Keys of the configuration that say how or where to run, not what.
-NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "experiment", "hydra")
+NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "save", "checkpoint", "experiment", "hydra")
 
 #: Keys that shape the program itself.
 STRUCTURAL = ("steps", "record", "precision", "gtol", "patience", "probe")
+
+
+#: Keys that hold a function and its parameters.
+NODES = ("optimizer", "problem", "schedule")
 
 
 class Group(NamedTuple):
@@ -84,6 +88,9 @@ def groups(structures: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> tuple[
     found, notes = [], []
     _refuse_homeless(structures, axes)
     for structure in structures:
+        if structure.get("schedule") and "learning_rate" not in taken(structure["optimizer"], "optimizer"):
+            notes.append(f"optimizer {structure['choices']['optimizer']} has no learning_rate: no schedule for it")
+            structure = structure | {"schedule": {}, "choices": structure["choices"] | {"schedule": "constant"}}
         mine = []
         for axis in axes:
             keys = [key for key in axis.key if _has(structure, key)]
@@ -109,9 +116,7 @@ def _listed(item: object) -> object:
 
 def _has(structure: Mapping[str, Any], key: str) -> bool:
     root, _, rest = key.partition(".")
-    if root not in ("optimizer", "problem"):
-        return True
-    return rest.split(".")[0] in taken(structure[root], root)
+    return root not in NODES or parameter(structure[root], root, rest) is not None
 
 
 def _refuse_homeless(structures: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
@@ -119,8 +124,15 @@ def _refuse_homeless(structures: Sequence[Mapping[str, Any]], axes: Sequence[Axi
     for key in (key for axis in axes for key in axis.key):
         root, _, rest = key.partition(".")
         if not any(_has(structure, key) for structure in structures):
-            known = {name for structure in structures for name in taken(structure[root], root)}
+            known = {name for structure in structures for name in _parameters(structure[root], root)}
             raise unknown(f"{root} parameter", rest, known)
+
+
+def _parameters(node: Mapping[str, Any], context: str) -> list[str]:
+    """What may be set in a node, by dotted key."""
+    inner = {name: value for name, value in node.items() if isinstance(value, Mapping) and "_target_" in value}
+    within = [f"{name}.{key}" for name, value in inner.items() for key in _parameters(value, f"{context}.{name}")]
+    return [*(name for name in taken(node, context) if name not in inner), *within]
 
 
 def _groups_of(structure: dict[str, Any], axes: Sequence[Axis]) -> list[Group]:
@@ -132,8 +144,9 @@ def _groups_of(structure: dict[str, Any], axes: Sequence[Axis]) -> list[Group]:
         config = patched(structure, choice)
         config = patched(config, {key: axis.values[0][k] for axis in numeric for k, key in enumerate(axis.key)})
         explicit = _explicit_numbers(config)
-        for root in ("optimizer", "problem"):
-            config[root] = complete(config[root], root)
+        for root in NODES:
+            if config.get(root):
+                config[root] = complete(config[root], root)
         columns = _columns(config, numeric, explicit)
         seeds = columns.pop("seed")
         found.append(check(Group(config, columns, seeds)))
@@ -156,7 +169,7 @@ def _is_point(item: object) -> bool:
 
 def _explicit_numbers(config: Mapping[str, Any]) -> list[str]:
     """Real numbers that a file or the user states: columns too, so that another value needs no new program."""
-    stated = leaves({root: config[root] for root in ("optimizer", "problem")})
+    stated = leaves({root: config.get(root) for root in NODES})
     return [key for key, value in stated.items() if isinstance(value, float) or _is_point(value)]
 
 
@@ -182,13 +195,13 @@ def _columns(config: Mapping[str, Any], axes: Sequence[Axis], explicit: Sequence
 def _as_kind(config: Mapping[str, Any], key: str, values: np.ndarray) -> np.ndarray:
     """Whole numbers typed for a real parameter are real; `complete` has decided the kind for the first."""
     root, _, rest = key.partition(".")
-    node = config.get(root)
-    if isinstance(node, Mapping) and "_target_" in node:
-        parameter = taken(node, root).get(rest)
-        if parameter is not None and isinstance(parameter.default, int) and not isinstance(parameter.default, bool):
-            return values
-        return values.astype(float)
-    return values
+    if root not in NODES:
+        return values
+    found = parameter(config[root], root, rest)
+    if found is not None and found.name != rest.rpartition(".")[2]:
+        return values  # an entry of a dictionary: it is what was typed
+    whole = found is not None and isinstance(found.default, int) and not isinstance(found.default, bool)
+    return values if whole else values.astype(float)
 
 
 def check(group: Group) -> Group:

@@ -14,13 +14,22 @@ from optlab import table
 from optlab.app import summary
 from optlab.app.axes import Axis, Sampling, axes, parse, product
 from optlab.app.bad_input import BadInput, unknown
+from optlab.app.catalogue import WORKLOADS
 from optlab.app.plan import Group, groups
 
 #: Configuration groups whose choices make other programs.
-CHOICES = ("optimizer", "problem", "probe")
+CHOICES = ("optimizer", "problem", "probe", "schedule")
 
 #: Parameters of these are set after composing: a file need not state them to let them be swept.
-PATCHED = ("optimizer.", "problem.")
+PATCHED = ("optimizer.", "problem.", "schedule.")
+
+
+def surface_or_network(surface: Any, network: Any, *, _root_: DictConfig) -> Any:
+    """``${surface_or_network:a,b}`` in a configuration: a value for closed forms, another for training."""
+    return network if str(_root_.problem._target_).startswith(WORKLOADS) else surface
+
+
+OmegaConf.register_new_resolver("surface_or_network", surface_or_network, replace=True)
 
 
 def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> None:
@@ -49,7 +58,7 @@ def _moved(overrides: dict[str, Override]) -> list[str]:
     """The keys that the plan handles: whatever is swept, and the parameters of optimizers and problems."""
     swept = [key for key, o in overrides.items() if o.is_sweep_override() or key.startswith(PATCHED)]
     for key in swept:
-        if key.split(".")[0] in ("name", "results", "engine", "csv", "sweep"):
+        if key.split(".")[0] in ("name", "results", "engine", "csv", "save", "checkpoint", "sweep"):
             raise BadInput(f"{key} says how to run and cannot be swept")
         if key == "experiment":
             raise BadInput("experiments cannot be swept; run one after the other")
@@ -76,9 +85,11 @@ def _structures(choices: Sequence[Axis], compose: Callable, config_loader: Any) 
             nodes[axis.key[0], name] = composed[axis.key[0]]
     base = compose() if base is None else base
     chosen = dict(base.hydra.runtime.choices)
+    # What depends on the problem is resolved when it is known.
+    unresolved = {k: v for k, v in OmegaConf.to_container(base, resolve=False).items() if k != "hydra"}  # type: ignore
     structures = []
     for row in product(choices):
-        config = OmegaConf.create({key: base[key] for key in base if key != "hydra"})
+        config = OmegaConf.create(unresolved)
         for group, name in row.items():
             config[group] = nodes[group, name]
         structures.append(_plain(config, chosen | row))

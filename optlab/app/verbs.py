@@ -10,14 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import Entry, entry, groups, names, suite
+from optlab.app.catalogue import WORKLOADS, Entry, entry, groups, names, suite
 
 PLURALS = {
-    "problem": "problems", "optimizer": "optimizers", "suite": "suites", "experiment": "experiments", "probe": "probes",
+    "problem": "problems", "optimizer": "optimizers", "schedule": "schedules", "suite": "suites",
+    "experiment": "experiments", "probe": "probes",
 }  # fmt: skip
-
-#: Problems that train networks on data; listed by themselves too.
-WORKLOADS = "optlab.workloads."
 
 
 def list_(words: Sequence[str]) -> int:

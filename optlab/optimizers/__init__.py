@@ -14,5 +14,6 @@ from optlab.optimizers.matrix_free_least_squares import *
 from optlab.optimizers.momentum import *
 from optlab.optimizers.newton import *
 from optlab.optimizers.quasi_newton import *
+from optlab.optimizers.recipe import *
 from optlab.optimizers.symmetric_rank_one import *
 from optlab.optimizers.trust_region import *

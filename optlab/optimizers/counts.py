@@ -2,7 +2,8 @@
 
 An optimizer that calls `value_fn` within `update` keeps one `Counts` and adds to it; what it was offered
 (`value`, `grad`) the caller has counted already. One that has evaluated the loss where it goes keeps an
-`Evaluated`, so that nobody does it again. One whose updates may be mere trials keeps a `Progress`.
+`Evaluated`, so that nobody does it again. One whose updates may be mere trials keeps a `Progress`; one whose result
+is an average of where it was, an `Averaged`.
 """
 
 from typing import NamedTuple
@@ -37,6 +38,12 @@ class Progress(NamedTuple):
 
     fresh: Array  #: an iteration ended with the last update
     stalled: Array  #: the method can go no further
+
+
+class Averaged(NamedTuple):
+    """An average of the parameters on the way, which is what the optimizer offers as its result."""
+
+    mean: PyTree  #: like the parameters
 
 
 def zero() -> Counts:
@@ -78,3 +85,11 @@ def known(state: PyTree) -> tuple[Array, PyTree] | None:
         if node.grad is not None:
             return node.value, node.grad
     return None
+
+
+def scheduled(state: PyTree) -> dict[str, Array]:
+    """Hyperparameters on a schedule (by `optax.inject_hyperparams`), as of the last update: {name: `[]`}."""
+    found: dict[str, Array] = {}
+    for node in nodes(state, optax.InjectStatefulHyperparamsState):
+        found |= {name: jnp.asarray(node.hyperparams[name]) for name in node.hyperparams_states}
+    return found

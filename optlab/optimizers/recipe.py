@@ -1,0 +1,107 @@
+"""What may be done around any optimizer in training: scheduled numbers, clipping, accumulation, averaging."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optlab.optimizers.counts import Averaged as _Averaged
+from optlab.types import Array, PyTree
+
+__all__ = ["averaged", "recipe"]
+
+#: What optimizers call their momentum.
+_MOMENTA = ("momentum", "beta", "b1", "decay")
+
+
+def recipe(
+    factory: Callable[..., optax.GradientTransformation],
+    numbers: Mapping[str, Any],
+    *,
+    schedule: Callable[[Array], Array] | None = None,
+    cycle_momentum: Sequence[float] | Array | None = None,
+    clip_norm: float | Array | None = None,
+    accumulate: int | None = None,
+    average: float | Array | None = None,
+) -> optax.GradientTransformation:
+    """An optimizer as it is used to train a network.
+
+    Args:
+      factory: makes the optimizer from its numbers, by keyword.
+      numbers: the optimizer's own.
+      schedule: step -> factor that the learning rate is multiplied by.
+      cycle_momentum: (low, high): the momentum, inversely to the rate: ``high - (high - low) factor`` (Smith 2018).
+      clip_norm: gradients longer than this (Euclidean norm over all parameters) are shortened to it.
+      accumulate: an update is made of the mean gradient of so many steps.
+      average: see `averaged`; the run is judged by the average.
+
+    Raises:
+      ValueError: for a schedule without a learning rate, a cycle without a momentum or without a schedule.
+    """
+    optimizer = factory(**numbers) if schedule is None else _scheduled(factory, numbers, schedule, cycle_momentum)
+    if schedule is None and cycle_momentum is not None:
+        raise ValueError("cycle_momentum follows a schedule inversely: state a schedule too")
+    if clip_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)  # pyright: ignore[reportArgumentType]
+    if accumulate is not None:
+        optimizer = optax.MultiSteps(optimizer, int(accumulate)).gradient_transformation()
+    return optimizer if average is None else averaged(optimizer, average)
+
+
+def _scheduled(factory, numbers, schedule, cycle_momentum) -> optax.GradientTransformation:
+    taken = inspect.signature(factory).parameters
+    if "learning_rate" not in numbers:
+        raise ValueError("a schedule changes the learning rate, and this optimizer has none")
+    peak = numbers["learning_rate"]
+    changed: dict[str, Any] = {"learning_rate": lambda step: peak * schedule(step)}
+    if cycle_momentum is not None:
+        name = next((name for name in _MOMENTA if name in taken), None)
+        if name is None:
+            raise ValueError("cycle_momentum changes the momentum, and this optimizer has none")
+        low, high = cycle_momentum[0], cycle_momentum[1]
+        changed[name] = lambda step: high - (high - low) * schedule(step)
+    # What is not scheduled stays as given: a number that sets a shape may not become an array.
+    fixed = [name for name in taken if name not in changed]
+    return optax.inject_hyperparams(factory, static_args=fixed)(**{**numbers, **changed})
+
+
+class AverageState(NamedTuple):
+    """State of `averaged`."""
+
+    inner: PyTree
+    average: _Averaged
+    step: Array  #: updates made so far: `[]`
+
+
+def averaged(optimizer: optax.GradientTransformation, decay: float | Array) -> optax.GradientTransformationExtraArgs:
+    r"""The optimizer, with an average of the parameters after each step kept beside them.
+
+    .. math:: \bar\theta_t = \bar\theta_{t-1} + \max(1 - d, 1/t)\,(\theta_t - \bar\theta_{t-1})
+
+    With decay d = 1 it is the mean of all steps (Polyak and Juditsky 1992), below 1 an exponential moving average
+    that remembers about 1/(1 - d) steps and none of the start. The optimizer goes its way without it; `optlab.run`
+    measures and probes the average. It costs one copy of the parameters.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params):
+        # A copy: the state's buffers may be given away with the parameters'.
+        return AverageState(inner.init(params), _Averaged(jax.tree.map(jnp.array, params)), jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None, **extra):
+        if params is None:
+            raise ValueError("an average of the parameters needs them: pass `params` to update")
+        updates, opt_state = inner.update(updates, state.inner, params, **extra)
+        new = optax.apply_updates(params, updates)
+        step = state.step + 1
+
+        def moved(mean, leaf):
+            weight = jnp.maximum(1 - jnp.asarray(decay, leaf.dtype), 1 / step.astype(leaf.dtype))
+            return mean + weight * (leaf - mean)
+
+        return updates, AverageState(opt_state, _Averaged(jax.tree.map(moved, state.average.mean, new)), step)
+
+    return optax.GradientTransformationExtraArgs(init, update)

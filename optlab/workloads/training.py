@@ -1,0 +1,172 @@
+"""A network, a data set and a task as one `Problem`: what an optimizer trains.
+
+The network is a `flax.linen.Module`, but a loss sees nothing of it but a pure function: no state changes in it.
+Batch normalisation takes the statistics of its own batch there, and those of a fixed calibration set when measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from optlab.types import Array, Problem, PyTree, full_batch
+from optlab.workloads.augment import augmented
+from optlab.workloads.data import Dataset, Examples, standardised
+from optlab.workloads.forward import Forward, forward
+from optlab.workloads.initializers import SCHEMES, parameters_drawn, unit_variance
+from optlab.workloads.paths import flat, nested
+from optlab.workloads.shuffle import pass_indices
+from optlab.workloads.tasks import Task, classification
+from optlab.workloads.transfer import begun_with, joined, trained
+
+__all__ = ["Batch", "Held", "training"]
+
+#: Training examples from which statistics of batch normalisation are taken when a network is measured.
+CALIBRATION = 1024
+
+#: Training examples on which layer-sequential unit variance is attained.
+SEEN = 128
+
+
+class Held(NamedTuple):
+    """The data of a workload, `Problem.data`."""
+
+    train: Examples
+    validation: Examples
+    frozen: PyTree  #: parameters that are not trained: {layer: ...}
+
+
+class Batch(NamedTuple):
+    """What the loss of a step is made of."""
+
+    inputs: Array  #: standardised and augmented: `[B, ...]`
+    targets: PyTree  #: `[B, ...]`
+    frozen: PyTree
+    key: Array | None = None  #: decides dropout and stochastic depth
+
+
+def training(
+    *,
+    network: nn.Module,
+    data: Dataset,
+    task: Task | None = None,
+    batch_size: int = 128,
+    init: str = "lecun",
+    gain: float | Array = 1.0,
+    augment: Mapping[str, Any] | None = None,
+    compute: str = "same",
+    parameters: str = "",
+    redrawn: Sequence[str] = (),
+    frozen: Sequence[str] = (),
+    trainable_layers: int = 0,
+    evaluated: int = 512,
+    target: float | Array | None = None,
+    budget: int = 0,
+) -> Problem:
+    """Training a network: its loss on a batch is descended, its loss on held-out data is measured.
+
+    Measured are ``value``, the loss without chance on the first `evaluated` training examples, ``validation_loss`` and
+    the scores of the task on the validation set (of classes: ``validation_accuracy``), and ``reached``, whether the
+    first score has come to the `target`.
+
+    Args:
+      network: a `flax.linen.Module`, called as ``network.apply(variables, inputs, train=...)``.
+      data: what `optlab.workloads.digits` and its like return.
+      task: what its outputs are compared by; by default `classification`.
+      batch_size: examples in a step, in passes over the data in a fresh order each; 0 takes them all.
+      init: scheme of the initialization: one of `optlab.workloads.initializers.SCHEMES`, or ``lsuv``.
+      gain: what the scheme's kernels are multiplied by.
+      augment: what `augmented` is told, by name.
+      compute: type of numbers in the network, such as ``bfloat16``; the parameters keep their own.
+      parameters: folder of saved parameters to begin with (of another run, told ``save=true``).
+      redrawn: layers that are drawn nevertheless, such as the ``head`` where classes are others.
+      frozen: layers that stay as they are; ``block1`` stands for all within it.
+      trainable_layers: only so many layers are trained, counted from the output; 0 for all.
+      evaluated: training examples that the measured loss is taken of.
+      target: the score to be reached, by the baseline study.
+      budget: steps that the baseline study had: what ``steps`` is on the command line where it is not stated.
+
+    Raises:
+      ValueError: for a batch larger than the data, an unknown scheme, type or layer, or parameters that do not fit.
+    """
+    del budget
+    task = task or classification()
+    size = len(data.train.inputs)
+    _check(batch_size, size, init)
+    net = forward(network, data.train.inputs.shape[1:], compute)
+    fresh = _fresh(net, data, init, gain, begun_with(net, parameters, redrawn))
+    ours = trained(net, frozen, trainable_layers)
+    fixed = set(flat(net.shapes)) - ours
+    held = Held(data.train, data.validation, _only(jax.jit(fresh)(jax.random.key(0)), fixed) if fixed else {})
+    whole = batch_size in (0, size) and not augment and not net.random
+
+    def inputs_of(examples: Examples) -> Array:
+        return standardised(examples.inputs, data.mean, data.scale)
+
+    def batch_of(held: Held, key: Array, step: Array | int) -> Batch:
+        rows = pass_indices(key, step, batch_size or size, size)
+        examples = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], held.train)
+        inputs = inputs_of(examples)
+        inner = None
+        if augment or net.random:
+            inner, moved = jax.random.split(jax.random.fold_in(key, step))
+            inputs = augmented(moved, inputs, **augment) if augment else inputs
+        return Batch(inputs, examples.targets, held.frozen, inner)
+
+    def compared(by: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
+        def of(params, batch):
+            if whole:
+                batch = Batch(inputs_of(batch.train), batch.train.targets, batch.frozen)
+            return by(net.train(joined(params, batch.frozen), batch.inputs, batch.key), batch.targets)
+
+        return of
+
+    def measure(params: PyTree, held: Held) -> dict[str, Array]:
+        params = joined(params, held.frozen)
+        few = jax.tree.map(lambda leaf: leaf[:evaluated], held.train)
+        calibration = inputs_of(held.train)[:CALIBRATION]
+        value = task.loss(net.evaluate(params, calibration, inputs_of(few)), few.targets)
+        outputs = net.evaluate(params, calibration, inputs_of(held.validation))
+        scores = task.scores(outputs, held.validation.targets)
+        row = {"value": value} | {f"validation_{name}": score for name, score in scores.items()}
+        if target is not None:
+            _, score, *_ = scores.values()
+            row["reached"] = score >= jnp.asarray(target, score.dtype)
+        return row
+
+    return Problem(
+        init=lambda key: _only(fresh(key), ours),
+        batch=full_batch if whole else lambda held, key: batch_of(held, key, 0),
+        passes=None if whole else batch_of,
+        loss=compared(task.loss),
+        measure=measure,
+        residual=None if task.residual is None else compared(task.residual),
+        data=held,
+    )
+
+
+def _check(batch_size: int, size: int, init: str) -> None:
+    if not 0 <= batch_size <= size:
+        raise ValueError(f"batch_size must be from 1 to {size}, the training examples, or 0 for all, not {batch_size}")
+    if init not in (*SCHEMES, "lsuv"):
+        raise ValueError(f"init must be one of {', '.join((*SCHEMES, 'lsuv'))}, not {init!r}")
+
+
+def _fresh(net: Forward, data: Dataset, init: str, gain: float | Array, known: Mapping) -> Callable[[Array], PyTree]:
+    """key -> all parameters of the network, before the first step."""
+
+    def fresh(key: Array) -> PyTree:
+        params = parameters_drawn(net.shapes, "orthogonal" if init == "lsuv" else init, gain, key)
+        if init == "lsuv":
+            seen = standardised(data.train.inputs[:SEEN], data.mean, data.scale)
+            params = unit_variance(params, lambda params: net.train(params, seen, jax.random.key(0)), gain)
+        leaves = flat(params)
+        return nested(leaves | {path: jnp.asarray(leaf, leaves[path].dtype) for path, leaf in known.items()})
+
+    return fresh
+
+
+def _only(params: PyTree, chosen: set[tuple[str, ...]]) -> PyTree:
+    return nested({path: leaf for path, leaf in flat(params).items() if path in chosen})
