@@ -298,6 +298,7 @@ def minibatch(problem: Problem, batch_size: int) -> Problem:
     return problem._replace(
         batch=batch,
         passes=None,
+        split=None,
         loss=lambda params, batch: 0.5 * jnp.sum(chosen(params, batch) ** 2),
         residual=chosen,
     )
@@ -359,7 +360,7 @@ def perturb(
             total = total + times(noise, xi.astype(x.dtype) @ x)
         return total if eta is None else total + times(value_noise, eta)
 
-    return problem._replace(batch=batch, passes=None, loss=loss, residual=None)
+    return problem._replace(batch=batch, passes=None, loss=loss, residual=None, split=None)
 
 
 def _student(key: Array, freedom: _Number, shape: tuple[int, ...]) -> Array:

@@ -197,10 +197,10 @@ def _update(problem, optimizer, key, state):
     """The optimizer's proposal, its next state, and the evaluations that it made by itself."""
     batch = _batch(problem, key, state.step)
 
-    def value_fn(params, residual_fn=None, flat=None):
+    def value_fn(params, residual_fn=None, split_fn=None, flat=None):
         # optax's zoom search hands every extra argument on to `value_fn` and raises on those that it
         # does not take.
-        del residual_fn, flat
+        del residual_fn, split_fn, flat
         return problem.loss(params, batch)
 
     # Where the loss is the same at every step, a line search may make one trial an update (see `linesearch`).
@@ -208,6 +208,10 @@ def _update(problem, optimizer, key, state):
     if problem.residual is not None:
         residual = problem.residual
         extra["residual_fn"] = lambda params: residual(params, batch)
+        extra["split_fn"] = extra["residual_fn"], lambda r: 0.5 * jnp.sum(r**2)
+    if problem.split is not None:
+        outputs, criterion = problem.split
+        extra["split_fn"] = (lambda params: outputs(params, batch)), (lambda z: criterion(z, batch))
     optimizer = optax.with_extra_args_support(optimizer)
     updates, opt_state = optimizer.update(state.grad, state.opt_state, state.params, **extra)
     # Some of optax's states change their dtype in the first update under float64.
@@ -259,7 +263,7 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
     if problem.minimum is not None:
         row["gap"] = best - problem.minimum
-    row |= {"grad_norm": state.grad_norm, "status": state.status} | measured | accounts.scheduled(state.opt_state)
+    row |= {"grad_norm": state.grad_norm, "status": state.status} | measured | accounts.columns(state.opt_state)
     return state, row | {name: probe(problem, params) for name, probe in probes.items()}
 
 

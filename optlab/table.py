@@ -37,7 +37,7 @@ RUN_COLUMNS = {
     "end_label": pa.string(), "escape_step": pa.int64(), "plateau_share": pa.float64(),
     "target_step": pa.int64(), "target_seconds": pa.float64(),
     "seconds": pa.float64(), "compile_seconds": pa.float64(),
-    "environment_id": pa.string(), "field_id": pa.string(),
+    "state_bytes": pa.int64(), "program_bytes": pa.int64(), "environment_id": pa.string(), "field_id": pa.string(),
 }  # fmt: skip
 
 #: Columns of a trace that are no measure of the problem and no probe.

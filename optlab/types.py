@@ -75,6 +75,8 @@ class Problem(NamedTuple):
     landmarks: Landmarks | None = None  #: of a closed form; then the parameters are one vector
     #: (data, key, step) -> batch, where batches are those of passes over the data; `batch` then draws one of them
     passes: Callable[[PyTree, Array, Array], PyTree] | None = None
+    #: (parameters, batch) -> outputs, (outputs, batch) -> `[]`: the loss is the second of the first, convex in outputs
+    split: tuple[Callable[[PyTree, PyTree], PyTree], Callable[[PyTree, PyTree], Array]] | None = None
 
 
 #: One more column of the trace: (problem, parameters) -> array.

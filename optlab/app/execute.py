@@ -19,10 +19,11 @@ import numpy as np
 import optax
 
 from optlab import table
-from optlab.app import endings
+from optlab.app import endings, fields
 from optlab.app.bad_input import BadInput
-from optlab.app.build import make_optimizer, make_problem, make_surface, resolve, surface_leaves
+from optlab.app.build import make_optimizer, make_problem, resolve
 from optlab.app.long_runs import Keeping, drive, forget
+from optlab.app.memory import check_fits, state_bytes
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
 from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import (
@@ -45,12 +46,6 @@ from optlab.types import Problem, Status, Trace, of_run
 UNIT_RUNS = 16384
 UNIT_BYTES = 2**26
 UNIT_SECONDS = 60
-
-#: Points along each side of the grid on which a two-dimensional surface is stored to be drawn.
-FIELD_POINTS = 201
-
-#: Surfaces stored for drawing in one study; a sweep over an angle may have thousands.
-MOST_FIELDS = 64
 
 STATUS_NAMES = np.array([status.name for status in Status])
 
@@ -177,10 +172,10 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
         with precision(group.config):
             config = group.config
             keep = Keeping(study.folder, ids, config.get("save"), config.get("checkpoint"), ledger.stopping)
-            chunks, compile_seconds = _compile(group, pool, keep)
+            chunks, costs = _compile(group, pool, keep)
             for rows, trace, seconds in _units(chunks):
                 unit = subset(group, np.arange(group.size)[rows])
-                names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, compile_seconds)
+                names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
                 forget(study.folder, ids[rows])
                 statuses.update(names)
                 study.progress(len(names))
@@ -237,7 +232,15 @@ def _traces(group: Group, abstract: Sequence[str]) -> bool:
     return True
 
 
-def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Iterator, float]:
+class _Costs(NamedTuple):
+    """What a group takes beside the seconds of its runs; columns of `runs`."""
+
+    compile_seconds: float
+    state_bytes: int  #: of the optimizer's state, each run
+    program_bytes: int  #: the most that the program holds at once, for each run side by side
+
+
+def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Iterator, _Costs]:
     begun = perf_counter()
     config = group.config
     probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
@@ -253,21 +256,21 @@ def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Ite
         states = blank(build, *rows, data)
         return program.lower(*rows, lengths, data, 0, True, states), states
 
-    if by_rows:
-        width = chunk_width(group.size, long_lanes(blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)))
-        lowered, states = lower(width)
-    else:
-        width = chunk_width(group.size)
-        lowered, states = lower(width)
+    most = long_lanes(blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)) if by_rows else None
+    width = chunk_width(group.size, most)
+    lowered, states = lower(width)
+    if not by_rows:
         run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
         if chunk_width(group.size, run_bytes=run_bytes) < width:
             width = chunk_width(group.size, run_bytes=run_bytes)
             lowered, states = lower(width)
     work = HEAVY if by_rows else group.size * int(recorded[-1])
-    call = at_each_width(program, work, {width: compile_for(lowered, work)})
+    first = compile_for(lowered, work)
+    held = check_fits(first)
+    call = at_each_width(program, work, {width: first})
     advancing = drive(call, data, keep) if by_rows else all_at_once(call, data)
-    seconds = perf_counter() - begun
-    return run_chunks(advancing, group.columns, group.seeds, recorded, states, width, pool), seconds
+    costs = _Costs(perf_counter() - begun, state_bytes(states), held // width)
+    return run_chunks(advancing, group.columns, group.seeds, recorded, states, width, pool), costs
 
 
 def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:
@@ -315,7 +318,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> list[str]:
+def _write_unit(group, ids, trace, study, ledger, seconds, costs) -> list[str]:
     """Writes a unit's parts, `runs` last; returns the status of each run."""
     size = len(ids)
     names = STATUS_NAMES[trace["status"][:, -1]].tolist()
@@ -324,9 +327,9 @@ def _write_unit(group, ids, trace, study, ledger, seconds, compile_seconds) -> l
     columns |= {
         "status": names, "end_label": endings.labels_of(group, trace), "plateau_share": trace.get("plateau_share"),
         "escape_step": _first(trace.get("escape_step")), "steps": columns.pop("step"),
-        "field_id": _write_fields(group, study, ledger),
+        "field_id": fields.write(group, study.folder, ledger.fields, ledger.lock),
         **_reached(trace, seconds / size),
-        "seconds": seconds / size, "compile_seconds": compile_seconds,
+        "seconds": seconds / size, **costs._asdict(),
     }  # fmt: skip
     part = table.digest([ids[0], ids[-1], size])
     table.write_part(study.folder, "curves", part, table.curves_rows(ids, trace))
@@ -357,44 +360,3 @@ def _write_failed(group: Group, ids: list[str], sentence: str, study: Study) -> 
     columns = run_columns(group, ids, study) | {"status": "failed", "error": sentence}
     part = table.digest(["failed", ids[0], ids[-1], group.size])
     table.write_part(study.folder, "runs", part, table.runs_rows(columns, group.size))
-
-
-def _write_fields(group: Group, study: Study, ledger: _Ledger) -> list[str | None] | str | None:
-    """Stores each two-dimensional surface of the unit once, on a grid, with its points; returns their ids."""
-    problem = group.config["problem"]
-    if make_surface(problem) is None:
-        return None
-    shape = surface_leaves(problem)
-    varying = {key: group.columns[f"problem.{key}"] for key in shape if f"problem.{key}" in group.columns}
-    if not varying:
-        return _field(shape, study, ledger)
-    rows = np.column_stack([column.reshape(group.size, -1) for column in varying.values()])
-    distinct, place = np.unique(rows, axis=0, return_inverse=True)
-    ids = []
-    for row in distinct:
-        first = int(np.flatnonzero((rows == row).all(axis=1))[0])
-        ids.append(_field(patched(shape, {k: c[first].tolist() for k, c in varying.items()}), study, ledger))
-    return [ids[i] for i in place.ravel().tolist()]
-
-
-def _field(node: Mapping[str, Any], study: Study, ledger: _Ledger) -> str | None:
-    with jax.enable_x64(True):
-        surface = make_surface(node)
-        if surface is None or np.shape(surface.start) != (2,):
-            return None
-        field_id = table.digest(node)
-        with ledger.lock:
-            if field_id in ledger.fields or len(ledger.fields) >= MOST_FIELDS:
-                return field_id if field_id in ledger.fields else None
-            ledger.fields.add(field_id)
-        lower, upper = (np.asarray(side, float) for side in surface.domain)
-        sides = [np.linspace(lower[k], upper[k], FIELD_POINTS) for k in range(2)]
-        x = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
-        value = np.asarray(jax.jit(jax.vmap(surface.fn))(x))
-        points = [(p.kind, p.index, float(p.value), *map(float, np.asarray(p.x))) for p in surface.points]
-    if points:
-        columns = dict(zip(("kind", "index", "value", "x_0", "x_1"), map(list, zip(*points, strict=True)), strict=True))
-        table.write_once(study.folder, "points", field_id, {"field_id": [field_id] * len(points)} | columns)
-    grid = {"field_id": [field_id] * len(x), "x_0": x[:, 0], "x_1": x[:, 1], "value": value}
-    table.write_once(study.folder, "fields", field_id, grid)
-    return field_id

@@ -3,7 +3,8 @@
 An optimizer that calls `value_fn` within `update` keeps one `Counts` and adds to it; what it was offered
 (`value`, `grad`) the caller has counted already. One that has evaluated the loss where it goes keeps an
 `Evaluated`, so that nobody does it again. One whose updates may be mere trials keeps a `Progress`; one whose result
-is an average of where it was, an `Averaged`.
+is an average of where it was, an `Averaged`. What it has to say of its last update beside that, scheduled numbers or
+an `UpdateRatio`, becomes columns of the trace.
 """
 
 from typing import NamedTuple
@@ -44,6 +45,12 @@ class Averaged(NamedTuple):
     """An average of the parameters on the way, which is what the optimizer offers as its result."""
 
     mean: PyTree  #: like the parameters
+
+
+class UpdateRatio(NamedTuple):
+    """How large the last update was beside the parameters that it changed."""
+
+    by_layer: Array  #: |update| / |parameters|, Euclidean, in the order of `optlab.probes.layer_names`: `[layers]`
 
 
 def zero() -> Counts:
@@ -87,9 +94,14 @@ def known(state: PyTree) -> tuple[Array, PyTree] | None:
     return None
 
 
-def scheduled(state: PyTree) -> dict[str, Array]:
-    """Hyperparameters on a schedule (by `optax.inject_hyperparams`), as of the last update: {name: `[]`}."""
+def columns(state: PyTree) -> dict[str, Array]:
+    """What an optimizer tells of its last update: {name: `[]` or `[...]`}.
+
+    Hyperparameters on a schedule (by `optax.inject_hyperparams`) by their own names, and ``update_ratio``.
+    """
     found: dict[str, Array] = {}
     for node in nodes(state, optax.InjectStatefulHyperparamsState):
         found |= {name: jnp.asarray(node.hyperparams[name]) for name in node.hyperparams_states}
+    for node in nodes(state, UpdateRatio):
+        found["update_ratio"] = node.by_layer
     return found

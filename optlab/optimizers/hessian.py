@@ -32,6 +32,15 @@ def products(value_fn: Callable, params: PyTree) -> Callable[[PyTree], PyTree]:
     return hvp
 
 
+def gauss_newton_products(split_fn: tuple[Callable, Callable], params: PyTree) -> Callable[[PyTree], PyTree]:
+    """v -> J^T H J v for a loss of outputs, with J of the outputs and H of the loss by them (Schraudolph 2002)."""
+    outputs, criterion = split_fn
+    z, push = jax.linearize(outputs, params)
+    pull = jax.linear_transpose(push, params)
+    _, curve = jax.linearize(jax.grad(criterion), z)
+    return lambda v: pull(curve(push(v)))[0]
+
+
 def matrix(value_fn: Callable, params: PyTree) -> Array:
     """The symmetric Hessian of the raveled parameters, by d products at once: `[d, d]`."""
     x, unravel = ravel_pytree(params)

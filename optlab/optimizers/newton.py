@@ -12,13 +12,14 @@ from jax.flatten_util import ravel_pytree
 
 from optlab.optimizers.counts import Counts, zero
 from optlab.optimizers.descent import dot, searched
-from optlab.optimizers.hessian import matrix, products, real_type, require, spectrum
+from optlab.optimizers.hessian import gauss_newton_products, matrix, products, real_type, require, spectrum
 from optlab.optimizers.linear_cg import CURVED, conjugate_gradients
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree
 
 __all__ = [
     "damped_newton",
+    "gauss_newton_cg",
     "modified_newton",
     "newton",
     "newton_cg",
@@ -232,12 +233,50 @@ def newton_cg(
       preconditioner: (parameters, v) -> M v with M symmetric positive definite, close to the inverse Hessian.
     """
 
+    def curved(value_fn=None, **unused):
+        return partial(products, require(value_fn))
+
+    return _searched(_inexact(curved, max_iterations, forcing, preconditioner), linesearch)
+
+
+def gauss_newton_cg(
+    max_iterations: int | Array | None = None,
+    forcing: float | Array = 0.5,
+    linesearch: _Search = None,
+    preconditioner: Callable[[PyTree, PyTree], PyTree] | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""`newton_cg` with the generalized Gauss-Newton matrix, which is never indefinite where the loss is convex.
+
+    .. math:: G = J^T \, \nabla^2_z \ell \, J, \quad f(x) = \ell(z(x)), \quad J = \partial z / \partial x
+
+    with the outputs z of a network and a loss convex in them: the Hessian without the curvature of the network
+    itself. For problems that tell their outputs (networks) or residuals. A product costs about two gradients.
+
+    Source: Schraudolph, Fast curvature matrix-vector products (2002), section 3; Martens, Deep learning via
+    Hessian-free optimization (2010), section 4.2. Arguments as for `newton_cg`.
+
+    Raises ValueError in `update` for a problem that tells neither.
+    """
+
+    def curved(split_fn=None, **unused):
+        if split_fn is None:
+            raise ValueError("gauss_newton_cg needs outputs or residuals: a problem that tells them, or split_fn=")
+        return partial(gauss_newton_products, split_fn)
+
+    return _searched(_inexact(curved, max_iterations, forcing, preconditioner), linesearch)
+
+
+def _inexact(
+    curved: Callable[..., Callable[[PyTree], Callable[[PyTree], PyTree]]], max_iterations, forcing, preconditioner
+) -> optax.GradientTransformationExtraArgs:
+    """Directions by conjugate gradients; `curved` takes what `update` is offered to (parameters -> products)."""
+
     def init(params):
         dtype = real_type(params)
         return ForcingState(jnp.full((), jnp.inf, dtype), jnp.zeros((), dtype), zero())
 
-    def update(updates, state, params=None, *, value_fn=None, **unused):
-        value_fn = require(value_fn)
+    def update(updates, state, params=None, **offered):
+        product = curved(**offered)(params)
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         norm = jnp.sqrt(dot(updates, updates)).astype(state.eta.dtype)
         most = jnp.asarray(forcing, norm.dtype)
@@ -245,7 +284,7 @@ def newton_cg(
         eta = jnp.maximum(0.9 * (norm / state.grad_norm) ** 2, jnp.where(before > 0.1, before, 0))
         eta = jnp.where(jnp.isfinite(state.grad_norm), jnp.minimum(eta, most), most)
         end = conjugate_gradients(
-            products(value_fn, params),
+            product,
             updates,
             tolerance=eta * norm,
             max_steps=10 * size if max_iterations is None else max_iterations,
@@ -258,4 +297,4 @@ def newton_cg(
         counts = state.counts._replace(n_hvp=state.counts.n_hvp + end.products)
         return ascent, ForcingState(norm, eta, counts)
 
-    return _searched(optax.GradientTransformationExtraArgs(init, update), linesearch)
+    return optax.GradientTransformationExtraArgs(init, update)

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from optlab.optimizers.counts import Averaged as _Averaged
+from optlab.optimizers.counts import UpdateRatio as _UpdateRatio
+from optlab.probes import by_layer as _by_layer
 from optlab.types import Array, PyTree
 
-__all__ = ["averaged", "recipe"]
+__all__ = ["averaged", "recipe", "tracked_updates"]
 
 #: What optimizers call their momentum.
 _MOMENTA = ("momentum", "beta", "b1", "decay")
@@ -26,6 +28,7 @@ def recipe(
     clip_norm: float | Array | None = None,
     accumulate: int | None = None,
     average: float | Array | None = None,
+    track_updates: bool | None = None,
 ) -> optax.GradientTransformation:
     """An optimizer as it is used to train a network.
 
@@ -37,6 +40,7 @@ def recipe(
       clip_norm: gradients longer than this (Euclidean norm over all parameters) are shortened to it.
       accumulate: an update is made of the mean gradient of so many steps.
       average: see `averaged`; the run is judged by the average.
+      track_updates: see `tracked_updates`; of accumulated gradients the last update that was made is told.
 
     Raises:
       ValueError: for a schedule without a learning rate, a cycle without a momentum or without a schedule.
@@ -46,6 +50,8 @@ def recipe(
         raise ValueError("cycle_momentum follows a schedule inversely: state a schedule too")
     if clip_norm is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)  # pyright: ignore[reportArgumentType]
+    if track_updates:
+        optimizer = tracked_updates(optimizer)
     if accumulate is not None:
         optimizer = optax.MultiSteps(optimizer, int(accumulate)).gradient_transformation()
     return optimizer if average is None else averaged(optimizer, average)
@@ -103,5 +109,37 @@ def averaged(optimizer: optax.GradientTransformation, decay: float | Array) -> o
             return mean + weight * (leaf - mean)
 
         return updates, AverageState(opt_state, _Averaged(jax.tree.map(moved, state.average.mean, new)), step)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+class TrackedState(NamedTuple):
+    """State of `tracked_updates`."""
+
+    inner: PyTree
+    ratio: _UpdateRatio
+
+
+def tracked_updates(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The optimizer, unchanged, telling how large its last update was: ``|update| / |parameters|`` for each layer.
+
+    `optlab.run` records it as ``update_ratio``, in the order of `optlab.probes.layer_names`: about 1e-3 is a common
+    size in training. It is zero before the first update, and infinite where a layer moves away from zero.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def lengths(tree):
+        return jnp.stack([optax.tree.norm(leaves) for leaves in _by_layer(tree).values()])
+
+    def init(params):
+        return TrackedState(inner.init(params), _UpdateRatio(jnp.zeros_like(lengths(params))))
+
+    def update(updates, state, params=None, **extra):
+        if params is None:
+            raise ValueError("the ratio of updates to parameters needs them: pass `params` to update")
+        updates, opt_state = inner.update(updates, state.inner, params, **extra)
+        moved, size = lengths(updates), lengths(params)
+        ratio = jnp.where(moved == 0, 0, moved / size)
+        return updates, TrackedState(opt_state, _UpdateRatio(ratio.astype(state.ratio.by_layer.dtype)))
 
     return optax.GradientTransformationExtraArgs(init, update)
