@@ -15,7 +15,7 @@ from jax import lax
 from optlab import passage
 from optlab import probes as asking
 from optlab.optimizers import counts as accounts
-from optlab.optimizers.counts import Averaged, Counts, Progress
+from optlab.optimizers.counts import Averaged, Counts, Progress, Snapshots
 from optlab.passage import Passage
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, full_batch
 
@@ -131,10 +131,15 @@ def start(
     keys: tuple[Array, Array],
     *,
     gtol: float = GTOL,
+    params: PyTree = None,
 ) -> State:
-    """The state before the first step: fresh parameters, evaluated once. `keys`: for them, for the batches."""
+    """The state before the first step: parameters, fresh unless given, evaluated once.
+
+    `keys`: for the parameters, for the batches.
+    """
     init_key, batch_key = keys
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), problem.init(init_key))
+    if params is None:
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), problem.init(init_key))
     opt_state = optimizer.init(params)
     zero = jnp.asarray(0, jnp.int32)
     value, grad = _evaluate(problem, params, batch_key, zero)
@@ -257,13 +262,15 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     params = shown(state)
     measured = dict(problem.measure(params, problem.data))
     noise_free = measured.pop("value")
-    value = state.value if problem.batch is full_batch else noise_free
+    value = state.value if problem.batch is full_batch and params is state.params else noise_free
     best = jnp.where(value < state.best, value, state.best).astype(state.best.dtype)
     state = state._replace(best=best)
     row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
     if problem.minimum is not None:
         row["gap"] = best - problem.minimum
     row |= {"grad_norm": state.grad_norm, "status": state.status} | measured | accounts.columns(state.opt_state)
+    for kept in accounts.nodes(state.opt_state, Snapshots):
+        row |= {} if problem.ensemble is None else problem.ensemble(kept.params, kept.taken, problem.data)
     return state, row | {name: probe(problem, params) for name, probe in probes.items()}
 
 

@@ -108,13 +108,13 @@ def run_sweep(
     probes = {"x": asking.position} if probes is None else probes
     data = problem.data if isinstance(problem, Problem) else ()
     by_rows = is_long(data)
-    program = compiled(build, probes=probes, gtol=gtol, patience=patience, donate=by_rows)
+    program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows)
     seeds = np.broadcast_to(seeds, (size,))
     states = blank(build, *first_rows(columns, seeds, 0, 1), data)
     width = chunk_width(size, lanes or (long_lanes(states) if by_rows else None))
     states = blank(build, *first_rows(columns, seeds, 0, width), data)
     call = at_each_width(program, HEAVY if by_rows else size * steps)
-    drive = one_row_a_dispatch(call, data) if by_rows else all_at_once(call, data)
+    drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), states, width, pool)
         parts = [trace for _, trace, _ in chunks]
@@ -127,16 +127,18 @@ def compiled(
     probes: Mapping[str, Probe],
     gtol: float = GTOL,
     patience: int = PATIENCE,
-    donate: bool = False,
+    begun: bool = False,
 ):
     """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead.
 
-    With `donate` it takes the buffers of the states it is given for those that it returns.
+    With `begun` the states that it is given hold the parameters to start from (see `fresh_parameters`), so that groups
+    that differ in their initialization share a program; and it takes their buffers for those that it returns.
     """
 
     def one(numbers, keys, lengths, data, floor, fresh, state):
         problem, optimizer = _built(build, numbers, data)
-        state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol), lambda: state)
+        params = state.params if begun else None
+        state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol, params=params), lambda: state)
         return traverse(
             problem, optimizer, keys[1], state, lengths,
             probes=probes, gtol=gtol, patience=patience, axis_name="lanes", floor=floor,
@@ -144,7 +146,12 @@ def compiled(
 
     axes = (0, 0, None, None, None, None, 0)
     lanes = jax.vmap(one, in_axes=axes, out_axes=(0, 0, None), axis_name="lanes")
-    return jax.jit(lanes, donate_argnums=(6,) if donate else ())
+    return jax.jit(lanes, donate_argnums=(6,) if begun else ())
+
+
+def fresh_parameters(build: Build) -> Callable[[Mapping[str, Array], Array], PyTree]:
+    """(numbers: {name: `[R, ...]`}, initialization keys: `[R]`) -> the parameters of runs before their first step."""
+    return jax.jit(jax.vmap(lambda numbers, key: build(numbers)[0].init(key)))
 
 
 def _built(build: Build, numbers: Mapping[str, Array], data: PyTree) -> tuple[Problem, optax.GradientTransformation]:
@@ -247,10 +254,11 @@ def all_at_once(program: Program, data: PyTree) -> Drive:
     return drive
 
 
-def one_row_a_dispatch(program: Program, data: PyTree) -> Drive:
-    """A dispatch takes a chunk to the next recorded row, see `training_loop`."""
+def one_row_a_dispatch(program: Program, data: PyTree, begin: Callable[..., PyTree]) -> Drive:
+    """A dispatch takes a chunk to the next recorded row, see `training_loop`; `begin`: see `fresh_parameters`."""
 
     def drive(rows, numbers, keys, lengths, states, chunks):
+        states = states._replace(params=begin(numbers, keys[0]))
         return row_by_row(program, numbers, keys, lengths, data, states)[0]
 
     return drive

@@ -169,7 +169,7 @@ def curves_rows(run_ids: Sequence[str], trace: Mapping[str, np.ndarray]) -> pa.T
     for name in [*_TRACE, *(n for n in trace if n not in _TRACE)]:
         if name not in trace:  # a gap without a known minimum
             columns[name] = pa.nulls(len(ids), RUN_COLUMNS[name])
-        elif name != "status" and not of_run(name):
+        elif name != "status" and not of_run(name) and trace[name].size:  # a probe by layer may find no layers
             columns |= _flat(name, rows(trace[name]))
     return pa.table(columns)
 

@@ -75,6 +75,8 @@ class Problem(NamedTuple):
     landmarks: Landmarks | None = None  #: of a closed form; then the parameters are one vector
     #: (data, key, step) -> batch, where batches are those of passes over the data; `batch` then draws one of them
     passes: Callable[[PyTree, Array, Array], PyTree] | None = None
+    #: (many parameters: `[m, ...]`, how many of them count, data) -> {name: `[]`}: scores of their mean prediction
+    ensemble: Callable[[PyTree, Array, PyTree], dict[str, Array]] | None = None
     #: (parameters, batch) -> outputs, (outputs, batch) -> `[]`: the loss is the second of the first, convex in outputs
     split: tuple[Callable[[PyTree, PyTree], PyTree], Callable[[PyTree, PyTree], Array]] | None = None
 

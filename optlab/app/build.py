@@ -60,7 +60,7 @@ def complete(node: Mapping[str, Any], context: str) -> dict[str, Any]:
 
 
 #: What a wrapper is given by whoever calls it, not by a configuration.
-_NOT_STATED = ("surface", "factory", "numbers", "schedule")
+_NOT_STATED = ("surface", "factory", "numbers", "schedule", "steps")
 
 
 def parameter(node: Mapping[str, Any], context: str, key: str) -> inspect.Parameter | None:
@@ -126,7 +126,8 @@ def make_optimizer(config: Mapping[str, Any]):
     own = inspect.signature(factory).parameters
     values = {key: make(value) for key, value in node.items() if key != "_target_"}
     numbers = {k: v for k, v in values.items() if k in own}
-    return recipe(factory, numbers, schedule=_schedule(config), **{k: v for k, v in values.items() if k not in own})
+    around = {k: v for k, v in values.items() if k not in own}
+    return recipe(factory, numbers, schedule=_schedule(config), steps=config["steps"], **around)
 
 
 def _schedule(config: Mapping[str, Any]):

@@ -4,11 +4,12 @@ Groups are compiled and written in threads of their own, so that one compiles wh
 chunks of all of them share the cores.
 """
 
+import hashlib
 import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split
 from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import (
     HEAVY,
+    Program,
     all_at_once,
     at_each_width,
     blank,
@@ -36,6 +38,7 @@ from optlab.sweep import (
     compiled,
     cores,
     first_rows,
+    fresh_parameters,
     is_long,
     long_lanes,
     run_chunks,
@@ -66,12 +69,13 @@ class Outcome(NamedTuple):
 
 
 class _Ledger:
-    """What the threads of one sweep share: ids taken, fields stored, a lock around them, and whether to stop."""
+    """What the threads of one sweep share: ids taken, programs, fields stored, a lock, and whether to stop."""
 
     def __init__(self, study: Study) -> None:
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.taken = table.done(study.folder)
+        self.programs: dict[bytes, Future] = {}
         self.fields = {path.stem for path in (study.folder / "fields").glob("*.parquet")}
 
     def claim(self, ids: Sequence[str]) -> np.ndarray:
@@ -81,6 +85,19 @@ class _Ledger:
             fresh[fresh] = _first_of_each([i for i, new in zip(ids, fresh, strict=True) if new])
             self.taken.update(ids)
             return fresh
+
+    def compiled_once(self, lowered: Any) -> Program:
+        """A program of long runs: groups that differ in their initialization share it."""
+        code = hashlib.blake2b(lowered.as_text().encode()).digest()
+        with self.lock:
+            mine = code not in self.programs
+            found = self.programs.setdefault(code, Future())
+        if mine:
+            try:
+                found.set_result(compile_for(lowered, HEAVY))
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
 
 
 def _first_of_each(ids: Sequence[str]) -> np.ndarray:
@@ -117,20 +134,27 @@ def precision(config: Mapping[str, Any]):
 
 
 def check_input(group: Group) -> None:
-    """A record that is none, a problem that cannot be made: bad input, found before anything runs."""
+    """A record that is none, a problem or optimizer that cannot be made: bad input, found before anything runs."""
     config = patched(group.config, _first_values(group))
     try:
         recorded_steps(config["steps"], config["record"])
     except ValueError as error:
         raise BadInput(str(error)) from None
-    try:
-        with precision(config):
+    with precision(config):
+        try:
             jax.eval_shape(lambda: make_problem(config["problem"]).init(jax.random.key(0)))
-    except BadInput:
-        raise
-    except Exception as error:
-        name = config["choices"]["problem"]
-        raise BadInput(f"the problem '{name}' cannot be made: {_sentence(error)}") from error
+        except BadInput:
+            raise
+        except Exception as error:
+            name = config["choices"]["problem"]
+            raise BadInput(f"the problem '{name}' cannot be made: {_sentence(error)}") from error
+        try:
+            make_optimizer(config)
+        except BadInput:
+            raise
+        except ValueError as error:
+            name = config["choices"]["optimizer"]
+            raise BadInput(f"the optimizer '{name}' cannot be made: {_sentence(error)}") from error
 
 
 def _sentence(error: BaseException) -> str:
@@ -172,7 +196,7 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
         with precision(group.config):
             config = group.config
             keep = Keeping(study.folder, ids, config.get("save"), config.get("checkpoint"), ledger.stopping)
-            chunks, costs = _compile(group, pool, keep)
+            chunks, costs = _compile(group, pool, keep, ledger.compiled_once)
             for rows, trace, seconds in _units(chunks):
                 unit = subset(group, np.arange(group.size)[rows])
                 names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
@@ -240,14 +264,16 @@ class _Costs(NamedTuple):
     program_bytes: int  #: the most that the program holds at once, for each run side by side
 
 
-def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Iterator, _Costs]:
+def _compile(
+    group: Group, pool: ThreadPoolExecutor, keep: Keeping, once: Callable[[Any], Program]
+) -> tuple[Iterator, _Costs]:
     begun = perf_counter()
     config = group.config
     probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
     build = builder(group)
     data = jax.device_put(build(_first_values(group))[0].data)
     by_rows = is_long(data)
-    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], donate=by_rows)
+    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], begun=by_rows)
     recorded = recorded_steps(config["steps"], config["record"])
     lengths = np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None]
 
@@ -265,10 +291,10 @@ def _compile(group: Group, pool: ThreadPoolExecutor, keep: Keeping) -> tuple[Ite
             width = chunk_width(group.size, run_bytes=run_bytes)
             lowered, states = lower(width)
     work = HEAVY if by_rows else group.size * int(recorded[-1])
-    first = compile_for(lowered, work)
+    first = once(lowered) if by_rows else compile_for(lowered, work)
     held = check_fits(first)
     call = at_each_width(program, work, {width: first})
-    advancing = drive(call, data, keep) if by_rows else all_at_once(call, data)
+    advancing = drive(call, data, fresh_parameters(build), keep) if by_rows else all_at_once(call, data)
     costs = _Costs(perf_counter() - begun, state_bytes(states), held // width)
     return run_chunks(advancing, group.columns, group.seeds, recorded, states, width, pool), costs
 

@@ -31,17 +31,19 @@ class Keeping(NamedTuple):
     stopping: threading.Event
 
 
-def drive(program: Program, data: PyTree, keep: Keeping) -> Drive:
+def drive(program: Program, data: PyTree, begin: Callable[..., PyTree], keep: Keeping) -> Drive:
     """A dispatch for each row, from the saved states of the chunk where there are any."""
 
     def on(rows, numbers, keys, lengths, states, chunks):
         mine = keep.ids[rows]
         place = None if keep.seconds is None else _place(keep.folder, mine)
         begun = None if place is None else _read(place, states)
+        if begun is None:
+            states = states._replace(params=begin(numbers, keys[0]))
         save = _saver(keep, place)
         trace, ended = row_by_row(program, numbers, keys, lengths, data, states, begun=begun, save=save)
         if keep.parameters:
-            _keep_parameters(keep.folder, mine, ended)
+            _keep_parameters(keep.folder, mine, ended, getattr(data, "frozen", {}))
         return trace
 
     return on
@@ -113,12 +115,13 @@ def _like(saved: np.ndarray, leaf: Any) -> Any:
     return jax.random.wrap_key_data(jnp.asarray(saved)) if _is_key(leaf) else saved
 
 
-def _keep_parameters(folder: Path, ids: Sequence[str], ended: State) -> None:
-    """The parameters of each run of a chunk, the average where there is one; what fills a chunk up is no run."""
+def _keep_parameters(folder: Path, ids: Sequence[str], ended: State, frozen: PyTree) -> None:
+    """All parameters of each run of a chunk, the average where there is one; what fills a chunk up is no run."""
     from optlab.workloads import save_parameters
+    from optlab.workloads.transfer import joined
 
     params = jax.tree.map(np.asarray, shown(ended))
     for lane, run_id in enumerate(ids):
         place = folder / "parameters" / run_id
         shutil.rmtree(place, ignore_errors=True)
-        save_parameters(place, jax.tree.map(lambda leaf, lane=lane: leaf[lane], params))
+        save_parameters(place, joined(jax.tree.map(lambda leaf, lane=lane: leaf[lane], params), frozen))

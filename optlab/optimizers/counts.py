@@ -47,6 +47,13 @@ class Averaged(NamedTuple):
     mean: PyTree  #: like the parameters
 
 
+class Snapshots(NamedTuple):
+    """Parameters that were kept on the way, to judge by together."""
+
+    params: PyTree  #: like the parameters: `[m, ...]`
+    taken: Array  #: how many of the m places hold one: `[]`
+
+
 class UpdateRatio(NamedTuple):
     """How large the last update was beside the parameters that it changed."""
 

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import optax
 
 from optlab.optimizers.counts import Averaged as _Averaged
+from optlab.optimizers.counts import Snapshots as _Snapshots
 from optlab.optimizers.counts import UpdateRatio as _UpdateRatio
 from optlab.probes import by_layer as _by_layer
 from optlab.types import Array, PyTree
 
-__all__ = ["averaged", "recipe", "tracked_updates"]
+__all__ = ["averaged", "recipe", "snapshots", "tracked_updates"]
 
 #: What optimizers call their momentum.
 _MOMENTA = ("momentum", "beta", "b1", "decay")
@@ -29,6 +30,8 @@ def recipe(
     accumulate: int | None = None,
     average: float | Array | None = None,
     track_updates: bool | None = None,
+    ensemble: int | None = None,
+    steps: int | None = None,
 ) -> optax.GradientTransformation:
     """An optimizer as it is used to train a network.
 
@@ -41,6 +44,9 @@ def recipe(
       accumulate: an update is made of the mean gradient of so many steps.
       average: see `averaged`; the run is judged by the average.
       track_updates: see `tracked_updates`; of accumulated gradients the last update that was made is told.
+      ensemble: the parameters at the ends of so many equal parts of the budget are kept and judged together; for
+        ``schedule=warm_restarts`` with as many cycles (Huang et al., Snapshot ensembles, 2017). See `snapshots`.
+      steps: the budget that an ensemble divides.
 
     Raises:
       ValueError: for a schedule without a learning rate, a cycle without a momentum or without a schedule.
@@ -54,6 +60,10 @@ def recipe(
         optimizer = tracked_updates(optimizer)
     if accumulate is not None:
         optimizer = optax.MultiSteps(optimizer, int(accumulate)).gradient_transformation()
+    if ensemble is not None:
+        if steps is None or not 1 <= int(ensemble) <= steps:
+            raise ValueError(f"an ensemble takes from 1 to {steps} parts of the budget, not {ensemble}")
+        optimizer = snapshots(optimizer, steps // int(ensemble), int(ensemble))
     return optimizer if average is None else averaged(optimizer, average)
 
 
@@ -72,6 +82,43 @@ def _scheduled(factory, numbers, schedule, cycle_momentum) -> optax.GradientTran
     # What is not scheduled stays as given: a number that sets a shape may not become an array.
     fixed = [name for name in taken if name not in changed]
     return optax.inject_hyperparams(factory, static_args=fixed)(**{**numbers, **changed})
+
+
+class SnapshotState(NamedTuple):
+    """State of `snapshots`."""
+
+    inner: PyTree
+    kept: _Snapshots
+    step: Array  #: updates made so far: `[]`
+
+
+def snapshots(optimizer: optax.GradientTransformation, every: int, count: int) -> optax.GradientTransformationExtraArgs:
+    """The optimizer, with the parameters after each `every` steps kept beside them, the first `count` of them.
+
+    `optlab.run` judges all of them together, by their mean prediction, where the problem can tell (`Problem.ensemble`).
+    It costs `count` copies of the parameters.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params):
+        places = jax.tree.map(lambda leaf: jnp.zeros((count, *jnp.shape(leaf)), leaf.dtype), params)
+        zero = jnp.zeros((), jnp.int32)
+        return SnapshotState(inner.init(params), _Snapshots(places, zero), zero)
+
+    def update(updates, state, params=None, **extra):
+        if params is None:
+            raise ValueError("snapshots of the parameters need them: pass `params` to update")
+        updates, opt_state = inner.update(updates, state.inner, params, **extra)
+        step, taken = state.step + 1, state.kept.taken
+        here = (jnp.arange(count) == taken) & (step % every == 0)
+
+        def placed(places, leaf):
+            return jnp.where(here.reshape(-1, *[1] * leaf.ndim), leaf[None], places)
+
+        kept = jax.tree.map(placed, state.kept.params, optax.apply_updates(params, updates))
+        return updates, SnapshotState(opt_state, _Snapshots(kept, taken + jnp.any(here).astype(jnp.int32)), step)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class AverageState(NamedTuple):

@@ -86,6 +86,8 @@ def limits(found: Sequence[Line], y: str) -> tuple[float, float]:
         low = max(kept[kept > 0].min(initial=start), FLOOR)
         return (FLOOR / 1.5 if low < 20 * FLOOR else 10 ** np.floor(np.log10(low) - 0.1)), top
     near = max(abs(line.y[0]) for line in found) * 1e3 or 1.0
+    if len(kept) and kept.min() > 0 and kept.max() > 50 * kept.min():
+        return kept.min() / 2, min(kept.max(), near) * 2  # a loss over decades, as training has it
     low, high = max(kept.min(initial=0), -near), min(kept.max(initial=start), near)
     return (low * 2 if low < 0 else low - 0.05 * (high - low)), high * 2 if high > 0 else high + 0.05 * (high - low)
 

@@ -3,6 +3,7 @@
 A new workload is one YAML in ``conf/problem`` that names a network, a data set and a task.
 """
 
+from .activations import *
 from .augment import *
 from .convolution import *
 from .data import *
@@ -15,6 +16,7 @@ from .networks_classic import *
 from .networks_plain import *
 from .networks_residual import *
 from .networks_segmentation import *
+from .schedules import *
 from .shuffle import *
 from .tasks import *
 from .training import *

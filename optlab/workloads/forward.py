@@ -25,6 +25,7 @@ class Forward(NamedTuple):
     """What there is to know of a network but its parameters."""
 
     shapes: PyTree  #: of its parameters: {layer: ... `jax.ShapeDtypeStruct`}
+    outputs: PyTree  #: the shapes of what it says of one example: `[1, ...]`
     order: tuple[str, ...]  #: its layers with parameters, from input to output
     random: bool  #: whether chance acts in training (dropout, stochastic depth)
     train: Callable[[PyTree, Array, Array | None], PyTree]  #: (parameters, inputs, key) -> outputs
@@ -35,7 +36,7 @@ def forward(network: nn.Module, shape: Sequence[int], compute: str = "same") -> 
     """The functions of a network for inputs of a shape `[H, W, C]`. Raises ValueError for an unknown `compute`."""
     if compute not in COMPUTE:
         raise ValueError(f"compute must be one of {', '.join(COMPUTE)}, not {compute!r}")
-    shapes, order, random = _traced(network, shape)
+    outputs, shapes, order, random = _traced(network, shape)
     statistics = shapes.get("batch_stats")
 
     def call(params, inputs, statistics, *, key=None, train, **how):
@@ -70,7 +71,7 @@ def forward(network: nn.Module, shape: Sequence[int], compute: str = "same") -> 
 
         return _in_parts(part, inputs)
 
-    return Forward(shapes["params"], order, random, train, evaluate)
+    return Forward(shapes["params"], outputs, order, random, train, evaluate)
 
 
 def _in_parts(part: Callable[[Array], PyTree], inputs: Array) -> PyTree:
@@ -84,8 +85,8 @@ def _in_parts(part: Callable[[Array], PyTree], inputs: Array) -> PyTree:
     return jax.tree.map(lambda leaf: leaf.reshape(count * TOGETHER, *leaf.shape[2:])[:size], outputs)
 
 
-def _traced(network: nn.Module, shape: Sequence[int]) -> tuple[PyTree, tuple[str, ...], bool]:
-    """The shapes of a network's variables, the order of its layers, and whether chance acts in training."""
+def _traced(network: nn.Module, shape: Sequence[int]) -> tuple[PyTree, PyTree, tuple[str, ...], bool]:
+    """The shapes of a network's outputs and variables, the order of its layers, and whether chance acts in training."""
     order: list[str] = []
 
     def noted(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
@@ -95,10 +96,10 @@ def _traced(network: nn.Module, shape: Sequence[int]) -> tuple[PyTree, tuple[str
 
     inputs = jax.ShapeDtypeStruct((1, *shape), np.float32)
     with nn.intercept_methods(noted):
-        shapes = jax.eval_shape(network.init, jax.random.key(0), inputs)
+        outputs, shapes = jax.eval_shape(network.init_with_output, jax.random.key(0), inputs)
     try:
         jax.eval_shape(lambda v, x: network.apply(v, x, train=True, mutable=["batch_stats"]), shapes, inputs)
         random = False
     except InvalidRngError:
         random = True
-    return shapes, tuple(name for name in order if name in shapes["params"]), random
+    return outputs, shapes, tuple(name for name in order if name in shapes["params"]), random

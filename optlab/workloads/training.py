@@ -4,12 +4,14 @@ The network is a `flax.linen.Module`, but a loss sees nothing of it but a pure f
 Batch normalisation takes the statistics of its own batch there, and those of a fixed calibration set when measured.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from optlab.types import Array, Problem, PyTree, full_batch
 from optlab.workloads.augment import augmented
@@ -55,6 +57,7 @@ def training(
     batch_size: int = 128,
     init: str = "lecun",
     gain: float | Array = 1.0,
+    weight_decay: float | Array | None = None,
     augment: Mapping[str, Any] | None = None,
     compute: str = "same",
     parameters: str = "",
@@ -78,6 +81,9 @@ def training(
       batch_size: examples in a step, in passes over the data in a fresh order each; 0 takes them all.
       init: scheme of the initialization: one of `optlab.workloads.initializers.SCHEMES`, or ``lsuv``.
       gain: what the scheme's kernels are multiplied by.
+      weight_decay: the loss gains ``weight_decay / 2`` times the squared length of all kernels (the L2 penalty: every
+        optimizer minimizes the same loss, also those that search along lines). `optax.adamw` and its like decay by
+        themselves instead, in proportion to their rate. It is part of ``value``, not of the scores.
       augment: what `augmented` is told, by name.
       compute: type of numbers in the network, such as ``bfloat16``; the parameters keep their own.
       parameters: folder of saved parameters to begin with (of another run, told ``save=true``).
@@ -89,69 +95,135 @@ def training(
       budget: steps that the baseline study had: what ``steps`` is on the command line where it is not stated.
 
     Raises:
-      ValueError: for a batch larger than the data, an unknown scheme, type or layer, or parameters that do not fit.
+      ValueError: for a batch larger than the data, an unknown scheme, type or layer, parameters that do not fit, or
+        outputs that are not as many as the classes.
     """
     del budget
-    task = task or classification()
+    task, decay = task or classification(), weight_decay
     size = len(data.train.inputs)
-    _check(batch_size, size, init)
+    _check(batch_size, size, init, augment or {})
     net = forward(network, data.train.inputs.shape[1:], compute)
-    fresh = _fresh(net, data, init, gain, begun_with(net, parameters, redrawn))
-    ours = trained(net, frozen, trainable_layers)
+    if task.check is not None:
+        task.check(net.outputs, data)
+    fresh = _fresh(net, data, init, gain, begun_with(net, parameters, _listed(redrawn)))
+    ours = trained(net, _listed(frozen), trainable_layers)
     fixed = set(flat(net.shapes)) - ours
     held = Held(data.train, data.validation, _only(jax.jit(fresh)(jax.random.key(0)), fixed) if fixed else {})
     whole = batch_size in (0, size) and not augment and not net.random
+    batch_of = _batches(net, data, batch_size or size, augment)
 
-    def inputs_of(examples: Examples) -> Array:
-        return standardised(examples.inputs, data.mean, data.scale)
+    def seen(batch: Any) -> Batch:  # `Held` where every step sees all data
+        return Batch(_inputs(batch.train, data), batch.train.targets, batch.frozen) if whole else batch
+
+    def outputs(params: PyTree, batch: Any) -> PyTree:
+        batch = seen(batch)
+        return net.train(joined(params, batch.frozen), batch.inputs, batch.key)
+
+    def compared(by: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
+        return lambda params, batch: by(outputs(params, batch), seen(batch).targets)
+
+    def penalized(loss: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
+        def of(params, batch):
+            return loss(params, batch) + 0.5 * (decay or 0.0) * _length(params)
+
+        return loss if decay is None else of
+
+    plain = decay is None  # with a penalty the loss is neither a sum of squares nor one of outputs alone
+    return Problem(
+        init=lambda key: _only(fresh(key), ours),
+        batch=full_batch if whole else lambda held, key: batch_of(held, key, 0),
+        passes=None if whole else batch_of,
+        loss=penalized(compared(task.loss)),
+        measure=_measure(net, data, task, evaluated, target, penalized),
+        residual=compared(task.residual) if plain and task.residual else None,
+        split=(outputs, lambda z, batch: task.loss(z, seen(batch).targets)) if plain else None,
+        ensemble=_ensemble(net, data, task),
+        data=held,
+    )
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
+
+
+def _inputs(examples: Examples, data: Dataset) -> Array:
+    return standardised(examples.inputs, data.mean, data.scale)
+
+
+def _batches(
+    net: Forward, data: Dataset, batch_size: int, augment: Mapping[str, Any] | None
+) -> Callable[[Held, Array, Array | int], Batch]:
+    """(data, key, step) -> the batch of a step, in passes over the training examples."""
 
     def batch_of(held: Held, key: Array, step: Array | int) -> Batch:
-        rows = pass_indices(key, step, batch_size or size, size)
+        rows = pass_indices(key, step, batch_size, len(data.train.inputs))
         examples = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], held.train)
-        inputs = inputs_of(examples)
-        inner = None
+        inputs, inner = _inputs(examples, data), None
         if augment or net.random:
             inner, moved = jax.random.split(jax.random.fold_in(key, step))
             inputs = augmented(moved, inputs, **augment) if augment else inputs
         return Batch(inputs, examples.targets, held.frozen, inner)
 
-    def compared(by: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
-        def of(params, batch):
-            if whole:
-                batch = Batch(inputs_of(batch.train), batch.train.targets, batch.frozen)
-            return by(net.train(joined(params, batch.frozen), batch.inputs, batch.key), batch.targets)
+    return batch_of
 
-        return of
+
+def _measure(
+    net: Forward, data: Dataset, task: Task, evaluated: int, target: float | Array | None, penalized: Callable
+) -> Callable[[PyTree, Held], dict[str, Array]]:
+    """(parameters, data) -> the measures, in evaluation: without chance, and by statistics of a calibration set."""
 
     def measure(params: PyTree, held: Held) -> dict[str, Array]:
-        params = joined(params, held.frozen)
         few = jax.tree.map(lambda leaf: leaf[:evaluated], held.train)
-        calibration = inputs_of(held.train)[:CALIBRATION]
-        value = task.loss(net.evaluate(params, calibration, inputs_of(few)), few.targets)
-        outputs = net.evaluate(params, calibration, inputs_of(held.validation))
-        scores = task.scores(outputs, held.validation.targets)
-        row = {"value": value} | {f"validation_{name}": score for name, score in scores.items()}
+        # One pass for both: a network is longer to compile than to evaluate.
+        inputs = jnp.concatenate([_inputs(few, data), _inputs(held.validation, data)])
+        calibration = _inputs(held.train, data)[:CALIBRATION]
+        outputs = net.evaluate(joined(params, held.frozen), calibration, inputs)
+        here = jax.tree.map(lambda leaf: leaf[: len(few.inputs)], outputs)
+        there = jax.tree.map(lambda leaf: leaf[len(few.inputs) :], outputs)
+        scores = task.scores(there, held.validation.targets)
+        row = {"value": penalized(lambda params, outputs: task.loss(outputs, few.targets))(params, here)}
+        row |= {f"validation_{name}": score for name, score in scores.items()}
         if target is not None:
             _, score, *_ = scores.values()
             row["reached"] = score >= jnp.asarray(target, score.dtype)
         return row
 
-    return Problem(
-        init=lambda key: _only(fresh(key), ours),
-        batch=full_batch if whole else lambda held, key: batch_of(held, key, 0),
-        passes=None if whole else batch_of,
-        loss=compared(task.loss),
-        measure=measure,
-        residual=None if task.residual is None else compared(task.residual),
-        data=held,
-    )
+    return measure
 
 
-def _check(batch_size: int, size: int, init: str) -> None:
+def _ensemble(net: Forward, data: Dataset, task: Task) -> Callable[[PyTree, Array, Held], dict[str, Array]] | None:
+    """(many parameters, how many count, data) -> the scores of their mean prediction; no numbers where none counts."""
+    pooled = task.pooled
+    if pooled is None:
+        return None
+
+    def ensemble(members: PyTree, count: Array, held: Held) -> dict[str, Array]:
+        calibration, inputs = _inputs(held.train, data)[:CALIBRATION], _inputs(held.validation, data)
+        outputs = lax.map(lambda params: net.evaluate(joined(params, held.frozen), calibration, inputs), members)
+        places = len(jax.tree.leaves(members)[0])
+        weights = (jnp.arange(places) < count) / jnp.maximum(count, 1)
+        scores = task.scores(
+            pooled(outputs, weights.astype(jax.tree.leaves(outputs)[0].dtype)), held.validation.targets
+        )
+        return {f"ensemble_{name}": jnp.where(count > 0, score, jnp.nan) for name, score in scores.items()}
+
+    return ensemble
+
+
+def _length(params: PyTree) -> Array:
+    """The sum of the squares of all kernels: `[]`."""
+    return sum((jnp.sum(leaf**2) for path, leaf in flat(params).items() if path[-1] == "kernel"), jnp.zeros(()))
+
+
+def _check(batch_size: int, size: int, init: str, augment: Mapping[str, Any]) -> None:
     if not 0 <= batch_size <= size:
         raise ValueError(f"batch_size must be from 1 to {size}, the training examples, or 0 for all, not {batch_size}")
     if init not in (*SCHEMES, "lsuv"):
         raise ValueError(f"init must be one of {', '.join((*SCHEMES, 'lsuv'))}, not {init!r}")
+    kinds = [name for name in inspect.signature(augmented).parameters if name not in ("key", "images")]
+    for name in augment:
+        if name not in kinds:
+            raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(kinds)}")
 
 
 def _fresh(net: Forward, data: Dataset, init: str, gain: float | Array, known: Mapping) -> Callable[[Array], PyTree]:

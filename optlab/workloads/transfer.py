@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import jax
@@ -14,11 +15,15 @@ from optlab.workloads.paths import flat, nested, within
 __all__ = ["load_parameters", "save_parameters"]
 
 
+#: Orbax's checkpointers of one process get into each other's way.
+_ONE_AT_A_TIME = Lock()
+
+
 def save_parameters(folder: str | Path, parameters: PyTree) -> None:
     """Writes parameters to a new folder, whole or not at all (Orbax)."""
     import orbax.checkpoint as ocp
 
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(Path(folder).absolute(), jax.tree.map(np.asarray, parameters))
         checkpointer.wait_until_finished()
 
