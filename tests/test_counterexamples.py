@@ -55,6 +55,58 @@ def test_bfgs_goes_round_an_octagon_with_unit_steps_while_its_gradient_stays():
     assert np.linalg.norm(corners[1:8] - corners[0], axis=1).min() > 0.3
 
 
+def polak_ribiere(surface, least_beta, steps):
+    """Places and gradients of d <- -g + beta d from -g, each step to the first local minimizer: `[steps, 3]` each."""
+    gradient = jax.grad(surface.fn)
+
+    def step(state, _):
+        x, g, d = state
+
+        def falls(t):
+            return gradient(x + t * d) @ d < 0
+
+        grid = jnp.arange(1, 4001) * 2e-3 / jnp.abs(d[0])  # of the coordinate that moves most, over its period
+        rises = ~jax.vmap(falls)(grid)
+        high = grid[jnp.argmax(rises)]
+
+        def halve(_, ends):
+            middle = ends.mean()
+            return jnp.where(falls(middle), ends.at[0].set(middle), ends.at[1].set(middle))
+
+        low, high = jax.lax.fori_loop(0, 60, halve, jnp.stack([high - grid[0], high]))
+        x = jnp.where(rises.any(), x + high * d, jnp.nan)
+        new = gradient(x)
+        beta = new @ (new - g) / (g @ g)
+        return (x, new, -new + jnp.maximum(beta, least_beta) * d), (x, new)
+
+    x = jnp.asarray(surface.start)
+    begin = (x, gradient(x), -gradient(x))
+    return jax.tree.map(np.asarray, jax.jit(lambda begin: jax.lax.scan(step, begin, length=steps)[1])(begin))
+
+
+def test_polak_ribiere_goes_round_four_places_while_its_gradient_stays():
+    surface = surfaces.polak_ribiere_cycle()
+    places, gradients = polak_ribiere(surface, -np.inf, 400)
+    values, sizes = np.asarray(jax.vmap(surface.fn)(places)), np.linalg.norm(gradients, axis=1)
+    assert (np.diff(values) < 0).all() and sizes.min() > 0.11
+    # the cycle attracts: in time the first coordinate repeats to the last digits, and the others and the value shrink
+    x = places[:, 0]
+    np.testing.assert_allclose(x[-4:], [1.2853704262, -0.7960495810, -1.2853704262, 0.7960495810], rtol=1e-9)
+    np.testing.assert_allclose(x[204:], x[200:-4], rtol=1e-11)
+    np.testing.assert_allclose(sizes[-4:], [0.1116468126, 1, 0.1116468126, 1], rtol=1e-6)
+    np.testing.assert_allclose(values[202:] / values[200:-2], 0.919866495513, rtol=1e-9)
+    assert 0 < values[-1] < 1e-9 and surface.points[0].value < -4.6
+
+
+def test_the_same_function_is_no_trouble_where_beta_is_cut_at_zero():
+    surface = surfaces.polak_ribiere_cycle()
+    ideal = surface.fn(polak_ribiere(surface, 0.0, 100)[0][-1])
+    ours = path(from_surface(surface), optlab.nonlinear_cg(beta="pr+"), 200)["value"][-1]
+    minima = [point.value for point in surface.points if point.kind == "minimum"]
+    for value in (ideal, ours):
+        assert np.abs(value - np.asarray(minima)).min() < 1e-10
+
+
 def test_adam_drifts_away_from_the_minimum_that_sgd_and_amsgrad_find():
     C, keys = 3.0, jax.random.split(KEY, 8)
     problem = adam_nonconvergence(C)

@@ -35,13 +35,17 @@ COUNTS = {
     "rosenbrock-4": (2, 1),
     "wood": (1, 1, 1),
     "mgh_penalty1-2": (1, 1, 1),  # along its bent valley |gradient| would be stuck
+    "mgh_penalty2-2": (2, 2, 1),
+    "mgh_trigonometric-2": (1, 1),
+    "mgh_brown_almost_linear-2": (2, 1),
+    "nist_boxbod": (1, 1),
 }
 
 # these grow beyond their box on all sides
 COERCIVE = [
     "three_hump_camel", "six_hump_camel", "himmelblau", "muller_brown", "goldstein_price", "freudenstein_roth",
     "phase_retrieval", "bounded_strict_saddle", "styblinski_tang-2", "styblinski_tang-3", "double_well_chain-2",
-    "rosenbrock-2", "rosenbrock-4", "wood",
+    "rosenbrock-2", "rosenbrock-4", "wood", "mgh_penalty2-2", "mgh_brown_almost_linear-2",
 ]  # fmt: skip
 
 

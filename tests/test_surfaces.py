@@ -72,6 +72,8 @@ CASES = sorted(
     | {case("deep_linear", depth=2), case("phase_retrieval", dim=4), case("styblinski_tang", dim=5)}
     | {case("dixon_price", dim=3), case("michalewicz", dim=10), case("quadratic", dim=1)}
     | {case("lennard_jones", atoms=2), case("lennard_jones", atoms=4), case("lennard_jones", atoms=13)}
+    | {case("lennard_jones", atoms=38), case("minimal_surface", side=4)}
+    | {case(name, dim=2) for name in ("mgh_trigonometric", "mgh_brown_almost_linear", "mgh_penalty2")}
     | {case("sigmoid_plateau", steepness=1.0), case("gaussian_well", width=0.5)}
 )
 DEFAULTS = [c for c in CASES if not c[1]]
@@ -326,6 +328,12 @@ def test_published_points_values_and_starts_are_ours(entry):
         np.testing.assert_allclose(values[near], point["f"], rtol=tolerance, atol=tolerance)
         if point["morse_neg"] >= 0:
             assert inertia(hessians[near]) == (point["morse_neg"], point["zero"])
+
+
+# Wales and Doye 1997; the Cambridge Cluster Database, to its six decimals
+@pytest.mark.parametrize("atoms, energy", [(2, -1), (3, -3), (4, -6), (13, -44.326801), (38, -173.928427)])
+def test_clusters_have_the_energies_of_the_database(atoms, energy):
+    np.testing.assert_allclose(build(case("lennard_jones", atoms=atoms)).points[0].value, energy, atol=5.1e-7)
 
 
 def descend(case, optimizer, start, steps):

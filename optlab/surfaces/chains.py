@@ -9,6 +9,23 @@ from jax.scipy.fft import dct
 
 from optlab.types import Point, Surface
 
+# The film at rest: its heights over a quarter of the square, by which the others are told, and its area.
+_FILMS = {
+    4: (
+        [[0.3110061236223105, 0.22938985472127382], [0.45532504998307133, 0.3406354306071316]],
+        1.9195179856772755,
+    ),
+    8: (
+        [
+            [0.2307907574715958, 0.1663042000262063, 0.13451602737435905, 0.12088386571750347],
+            [0.39792879832336664, 0.2921538401756192, 0.23951944499957006, 0.21662385609336196],
+            [0.5015243163192301, 0.3721904111102348, 0.30767046635979955, 0.27941062933845456],
+            [0.5501338557362105, 0.41048681625559047, 0.34068706068269705, 0.3100081703916447],
+        ],
+        1.903251476792196,
+    ),
+}
+
 
 def minimal_surface(side: int = 8) -> Surface:
     """The area of a soap film over a square, on a wire that rises to two arches.
@@ -17,7 +34,7 @@ def minimal_surface(side: int = 8) -> Surface:
 
     v holds the heights at the inner points of a grid, `side` times `side`; v_x and v_y are the differences along the
     two edges that meet in a corner. The wire is at 4 x (1 - x) on two edges of the square and at 0 on the others.
-    Convex; the condition number grows like side^2. The minimum is stated for 8. `side` from 1.
+    Convex; the condition number grows like side^2. The minimum is stated for 4 and 8. `side` from 1.
     """
     size = side + 2
     h = 1 / (side + 1)
@@ -32,15 +49,10 @@ def minimal_surface(side: int = 8) -> Surface:
         return 0.25 * h**2 * sum(jnp.sum(jnp.sqrt(square)) for square in corners)
 
     points = ()
-    if side == 8:
-        quarter = [
-            [0.2307907574715958, 0.1663042000262063, 0.13451602737435905, 0.12088386571750347],
-            [0.39792879832336664, 0.2921538401756192, 0.23951944499957006, 0.21662385609336196],
-            [0.5015243163192301, 0.3721904111102348, 0.30767046635979955, 0.27941062933845456],
-            [0.5501338557362105, 0.41048681625559047, 0.34068706068269705, 0.3100081703916447],
-        ]
+    if side in _FILMS:
+        quarter, area = _FILMS[side]
         least = [row + row[::-1] for row in quarter + quarter[::-1]]
-        points = (Point(sum(least, []), 1.903251476792196, "minimum"),)
+        points = (Point(sum(least, []), area, "minimum"),)
     return Surface(
         fn=fn,
         start=[0.0] * side**2,

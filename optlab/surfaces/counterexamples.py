@@ -1,5 +1,7 @@
 """Functions on which a trusted method fails, each made for one method, as a proof that it may."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -79,4 +81,54 @@ def bfgs_cycle() -> Surface:
         ),
         tags=("counterexample", "saddle", "unbounded"),
         source="after Dai 2013; the coefficients are optlab's",
+    )
+
+
+def polak_ribiere_cycle() -> Surface:
+    """A function on which conjugate gradients of Polak and Ribiere, with an ideal line search, go round no minima.
+
+    ``f(x, y, z) = y P(x) + z Q(x) + max(0, 0.18 - cos x)^3 + (y^2 + z^2)^2 / 4``
+    with ``P(x) = sum_n a_n cos n x, Q(x) = sum_n b_n sin n x``
+
+    Bounded below and twice continuously differentiable. From the start, the first direction being -g and each step
+    going to the first local minimizer of its line, x tends to 1.285, -0.796, -1.285, 0.796 and round again, with
+    gradients of 0.112, 1, 0.112 and 1 along (0, P, Q); y and z shrink by 0.9199 in two steps, and f falls to zero.
+    As Powell needs it, all directions tend to the x axis, and each second one is nearly contrary to the last: its
+    beta is -0.0135, the others' 80. Cut at zero (PR+) beta leaves the cycle. It attracts: rounding does not grow.
+    Its numbers are from a search over such cycles with f(-x, y, -z) = f(x, y, z), each with a linear program for the
+    coefficients that make f fall all along these lines. The first step starts beside the saddle at x = pi.
+    """
+    a = (-0.5128449946, 0.5568084627, -0.0316643893, -0.3541664956)
+    a += (0.4060583789, -0.2442014337, 0.0837092725, -0.0131886148)
+    b = (1.2013726979, 0.199743815, -0.9704044081, 1.3444706665, -0.170089625, -0.8397701106, 0.4717700939)
+
+    minima = (
+        ([1.8916172060060632, 0.2287076798827292, -1.5700665692151556], -4.63149673359834),
+        ([2.503471390510927, 0.887613649289649, 1.0817658279667386], -1.9250548586231846),
+        ([0.8202990935361533, 0.11129236986253521, -0.9951495435425393], -0.7540684108120479),
+    )
+    saddles = (
+        ([2.2663104524745177, 1.1627180267841155, -0.06405111880165601], -0.8261406671152005),
+        ([1.287915994625637, 0.47794757239657715, -0.05838490562878158], -0.04031327091182589),
+    )
+    points = (
+        *(Point([sign * x, y, sign * z], value, "minimum") for (x, y, z), value in minima for sign in (1, -1)),
+        *(Point([sign * x, y, sign * z], value, "saddle", 1) for (x, y, z), value in saddles for sign in (1, -1)),
+        *(Point([x, -0.018516809654925, 0.0], 1.6430319118289702, "saddle", 1) for x in (math.pi, -math.pi)),
+        Point([0.0, 0.4784000751471249, 0.0], -0.03928495139820355, "saddle", 1),
+    )
+
+    def fn(p):
+        x, y, z = p
+        P = sum(a_n * jnp.cos(n * x) for n, a_n in enumerate(a))
+        Q = sum(b_n * jnp.sin(n * x) for n, b_n in enumerate(b, 1))
+        return y * P + z * Q + jnp.maximum(0, 0.18 - jnp.cos(x)) ** 3 + 0.25 * (y**2 + z**2) ** 2
+
+    return Surface(
+        fn=fn,
+        start=[3.141555159570912, -0.01840346917593015, -0.0004558087529592823],
+        domain=([-3.2, -2.0, -2.0], [3.2, 2.0, 2.0]),
+        points=points,
+        tags=("counterexample", "saddle", "multimodal"),
+        source="after Powell 1984; the coefficients are optlab's",
     )

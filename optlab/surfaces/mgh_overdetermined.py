@@ -113,7 +113,8 @@ def mgh_penalty2(dim: int = 10) -> Surface:
     ``f(x) = (x_1 - 1/5)^2 + a sum_{i>1} ((e^{x_i/10} + e^{x_{i-1}/10} - y_i)^2 + (e^{x_i/10} - e^{-1/10})^2)
     + (sum_j (d - j + 1) x_j^2 - 1)^2`` with ``a = 10^-5, y_i = e^{i/10} + e^{(i-1)/10}``
 
-    The floor of the valley is so flat that most methods stop early. The minimum is stated for 4 and 10.
+    The floor of the valley is so flat that most methods stop early. The minimum is stated for 4 and 10,
+    all of the ring of the ellipse for 2.
     """
     weight = math.sqrt(1e-5)
     data = np.exp(np.arange(2, dim + 1) / 10) + np.exp(np.arange(1, dim) / 10)
@@ -129,6 +130,13 @@ def mgh_penalty2(dim: int = 10) -> Surface:
     ten = [0.19998360519782363, 0.010350648471292297, 0.0196049344804384, 0.03208906722068565, 0.049932677399641294]
     ten += [0.07651399515399361, 0.11862407286950417, 0.19214487233557667, 0.34732058694184365, 0.3691643741593508]
     points = {
+        2: (
+            Point([0.20000020532774787, 0.95916622198851], 8.066390041118848e-07, "minimum"),
+            Point([0.20000055520062143, -0.959165975822333], 1.5828443373221051e-06, "minimum"),
+            Point([0.6433202528023279, -4.787745816470235e-07], 0.22621335911406487, "saddle", 1),
+            Point([-0.5758338478349533, -4.265762419963792e-07], 0.7153746737628406, "saddle", 1),
+            Point([-0.06748640664113192, -1.2016306250028919e-07], 1.053415489644794, "maximum", 2),
+        ),
         4: (Point(four, 9.376293007355442e-06, "minimum"),),
         10: (Point(ten, 0.00029366053745674594, "minimum"),),
     }

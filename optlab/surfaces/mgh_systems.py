@@ -116,7 +116,7 @@ def mgh_trigonometric(dim: int = 10) -> Surface:
     ``f(x) = sum_i (d - sum_j cos x_j + i (1 - cos x_i) - sin x_i)^2``
 
     The origin is a root. From the customary start with 10 variables all methods end in the same minimum
-    of 2.8e-5, though a root lies close by: both are stated.
+    of 2.8e-5, though a root lies close by: both are stated. So are both points in the box of 2 variables.
     """
 
     def residual(x):
@@ -124,6 +124,8 @@ def mgh_trigonometric(dim: int = 10) -> Surface:
         return math.sqrt(2) * (dim - jnp.sum(jnp.cos(x)) + i * (1 - jnp.cos(x)) - jnp.sin(x))
 
     points = (Point([0.0] * dim, 0.0, "minimum"),)
+    if dim == 2:
+        points += (Point([0.06539530260586912, 0.3143813897850891], 0.025762855220700955, "saddle", 1),)
     if dim == 10:
         root = [0.046495191107614464, 0.04768968368136957, 0.049021271079534225, 0.05052335948250633]
         root += [0.052243367880800806, 0.054252024079504454, 0.22713197545417682, 0.05967181777795895]
@@ -148,15 +150,18 @@ def mgh_brown_almost_linear(dim: int = 10) -> Surface:
 
     ``f(x) = sum_{i<d} (x_i + sum_j x_j - d - 1)^2 + (prod_j x_j - 1)^2``
 
-    Roots at ones and at (a, ..., a, a^(1-d)) with d a^d - (d+1) a^(d-1) + 1 = 0, stated for 10. The published
-    local minimum of 1 at (0, ..., 0, d + 1) is none: along (1, ..., 1, -d) f falls like the power d - 1.
-    `dim` from 2.
+    Roots at ones and at (a, ..., a, a^(1-d)) with d a^d - (d+1) a^(d-1) + 1 = 0, stated for 2, with the
+    saddle between them, and for 10. The published local minimum of 1 at (0, ..., 0, d + 1) is none: along
+    (1, ..., 1, -d) f falls like the power d - 1. `dim` from 2.
     """
 
     def residual(x):
         return math.sqrt(2) * jnp.append(x[:-1] + jnp.sum(x) - (dim + 1), jnp.prod(x) - 1)
 
     points = (Point([1.0] * dim, 0.0, "minimum"),)
+    if dim == 2:
+        saddle = Point([0.7351392590499013, 1.4702785180998027], 0.010071718280402122, "saddle", 1)
+        points += (Point([0.5, 2.0], 0.0, "minimum"), saddle)
     if dim == 10:
         points += (Point([0.9794303033498625] * 9 + [1.2056969665013755], 0.0, "minimum"),)
     if dim > 3:

@@ -1,5 +1,6 @@
 """Many basins: which minimum is found depends on the start, the step and luck."""
 
+import itertools
 import math
 
 import jax.numpy as jnp
@@ -318,12 +319,19 @@ _SIMPLEX = (
 )
 _CORNERS = [(0, a, b * _GOLDEN) for a in (-1, 1) for b in (-1, 1)]
 _ICOSAHEDRON = [(0, 0, 0), *(corner[-k:] + corner[:-k] for k in (1, 2, 3) for corner in _CORNERS)]
+# Fcc: 38 atoms on the axes of a cube, on its diagonals and in the planes between.
+_ORBITS = [(0.7759309576204478, 0, 0), (0.7790009250831657,) * 3, (1.5655837414624079, 0.7808894437219709, 0)]
+_SIGNS = list(itertools.product((1, -1), repeat=3))
+_OCTAHEDRON = sorted(
+    {(p * x, q * y, r * z) for orbit in _ORBITS for x, y, z in itertools.permutations(orbit) for p, q, r in _SIGNS}
+)
 _LINE = ((0, 0, 0), (1, 0, 0), (2, 0, 0))
 _CLUSTERS = {
     2: (_cluster(_SIMPLEX[:2], "minimum"),),
     3: (_cluster(_SIMPLEX[:3], "minimum"), _cluster(_LINE, "saddle", 2)),
     4: (_cluster(_SIMPLEX, "minimum"),),
     13: (_cluster(_ICOSAHEDRON, "minimum"),),
+    38: (_cluster(_OCTAHEDRON, "minimum"),),
 }
 
 
@@ -333,9 +341,9 @@ def lennard_jones(atoms: int = 3) -> Surface:
     ``f(x) = 4 sum_{i<j} r_ij^-12 - r_ij^-6`` for atoms at ``x_{3i}, x_{3i+1}, x_{3i+2}``
 
     Moving or turning the cluster changes nothing, so the Hessian is singular everywhere. The minimum is
-    stated for 2, 3, 4 and 13 atoms (the last one is the best known), and the straight line of 3 as a saddle
-    of index 2. Below a distance of 0.1 the energy goes on as a straight line in r^2, so that it stays finite.
-    `atoms` from 2.
+    stated for 2, 3, 4, 13 (an icosahedron) and 38 atoms (a truncated octahedron; the last two are the best known),
+    and the straight line of 3 as a saddle of index 2. Below a distance of 0.1 the energy goes on as a straight
+    line in r^2, so that it stays finite. `atoms` from 2.
     """
     i, j = np.triu_indices(atoms, 1)
     closest = 0.01

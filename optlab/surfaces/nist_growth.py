@@ -94,6 +94,7 @@ def nist_boxbod() -> Surface:
     ``f(b) = 1/2 sum_i (b_1 (1 - e^{-b_2 x_i}) - y_i)^2``
 
     At the first start the exponential is over before the first day, so that b_2 hardly shows in the residuals.
+    Where nothing is used up, at the corner 0, is a saddle.
     """
     residual = _misfit("boxbod", _saturation)
     least = [213.8094088903979, 0.5472374854191994]
@@ -102,7 +103,7 @@ def nist_boxbod() -> Surface:
         start=[1.0, 1.0],
         starts=([100.0, 0.75],),
         domain=([0.0, 0.0], [300.0, 2.0]),
-        points=(Point(least, 584.0044382777762, "minimum"),),
+        points=(Point(least, 584.0044382777762, "minimum"), Point([0.0, 0.0], 94154.5, "saddle", 1)),
         residual=residual,
         tags=("plateau", "nonzero-residual", "least-squares", "nist"),
         source="Box, Hunter and Hunter 1978; NIST StRD, higher difficulty",
