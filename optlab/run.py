@@ -185,11 +185,12 @@ def advance(
         opt_state=opt_state,
         value=value.astype(state.value.dtype),
         grad=grad,
-        grad_norm=infinity_norm(grad),
+        # Of one batch among many it decides nothing: then it is measured where it is recorded.
+        grad_norm=infinity_norm(grad) if problem.passes is None else state.grad_norm,
         best=jnp.where(judged < state.best, judged, state.best),
         step=state.step + one,
         counts=jax.tree.map(lambda total, here: total + one * here, state.counts, spent),
-        still=jnp.where(_motionless(state.params, updates), state.still + one, 0),
+        still=_still(problem, state, updates, one),
     )
     new = new._replace(
         missed=_missed(problem, state, new),
@@ -222,6 +223,13 @@ def _update(problem, optimizer, key, state):
     # Some of optax's states change their dtype in the first update under float64.
     opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), opt_state, state.opt_state)
     return updates, opt_state, accounts.spent(state.opt_state, opt_state) or accounts.zero()
+
+
+def _still(problem: Problem, state: State, updates: PyTree, one: Array) -> Array:
+    """Steps in a row that moved nothing; with fresh batches from pass to pass nothing stays where it is for long."""
+    if problem.passes is not None:
+        return state.still
+    return jnp.where(_motionless(state.params, updates), state.still + one, 0)
 
 
 def _motionless(params: PyTree, updates: PyTree) -> Array:
@@ -260,6 +268,8 @@ def _missed(problem: Problem, old: State, new: State):
 def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tuple[State, dict[str, Array]]:
     """One row of the trace; the measured loss counts for `best_value` too."""
     params = shown(state)
+    if problem.passes is not None:
+        state = state._replace(grad_norm=infinity_norm(state.grad))
     measured = dict(problem.measure(params, problem.data))
     noise_free = measured.pop("value")
     value = state.value if problem.batch is full_batch and params is state.params else noise_free

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small factorizations, on cores that others use too
 # Programs that run once: half the time to compile them, for up to twice the time to run (see `optlab.sweep.HASTY`).
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 CACHE = Path(__file__).parent.parent / ".cache" / "jax"

@@ -12,6 +12,14 @@ from optlab.app.study import _plain
 GROUPS = ("experiment", "optimizer", "probe", "problem")
 
 
+def trains_a_network(name):
+    """Whether a problem is a workload: those are tested in `test_training`."""
+    return catalogue.entry("problem", name).target.startswith(catalogue.WORKLOADS)
+
+
+SURFACES = [name for name in catalogue.names("problem") if not trains_a_network(name)]
+
+
 @pytest.fixture(scope="module")
 def composed():
     def of(*overrides):
@@ -32,17 +40,20 @@ def test_each_file_composes_and_is_documented(group, name, composed):
         assert entry.summary.endswith("?")  # its question comes first
     elif group != "probe":
         (found,) = plan.groups([config], [])[0]
-        execute.check_input(found)
+        if group != "problem" or name in SURFACES:
+            execute.check_input(found)
         assert entry.summary, f"{entry.target} has no docstring"
 
 
-def test_each_problem_runs(optlab_command, tmp_path, monkeypatch):
+def test_each_surface_runs(optlab_command, tmp_path, monkeypatch):
     # Labels have programs of their own, which would double what is compiled here.
     monkeypatch.setattr("optlab.app.endings.labels_of", lambda group, trace: ["none"] * group.size)
-    code, output, errors = optlab_command("-m", "problem=glob(*)", "optimizer=adam", "steps=3", "record=last")
+    code, output, errors = optlab_command(
+        "-m", f"problem={','.join(SURFACES)}", "optimizer=adam", "steps=3", "record=last"
+    )
     assert code == 0, errors
     runs = optlab.load(tmp_path).runs
-    assert set(runs.problem) == set(catalogue.names("problem"))
+    assert set(runs.problem) == set(SURFACES)
     assert np.isfinite(runs.value).all()
 
 

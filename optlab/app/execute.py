@@ -155,6 +155,8 @@ def check_input(group: Group) -> None:
         except ValueError as error:
             name = config["choices"]["optimizer"]
             raise BadInput(f"the optimizer '{name}' cannot be made: {_sentence(error)}") from error
+        except Exception:
+            return  # what optax has against it, the run's row will say
 
 
 def _sentence(error: BaseException) -> str:

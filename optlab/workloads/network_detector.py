@@ -186,7 +186,9 @@ def focal_loss(logits: Array, targets: Array, alpha: float = 0.25, gamma: float 
     return -weight * jnp.exp(gamma * jax.nn.log_sigmoid(-signed)) * jax.nn.log_sigmoid(signed)
 
 
-def detection_loss(outputs: Outputs, boxes: Array, classes: Array, anchors: Array, *, delta: float = 1.0) -> Array:
+def detection_loss(
+    outputs: Outputs, boxes: Array, classes: Array, anchors: Array, *, delta: float | Array = 1.0
+) -> Array:
     """Focal loss of all anchors that count and Huber loss of the offsets of positive ones: `[]`.
 
     Both are sums over an image, divided by its number of positive anchors (1 without any), and then the mean over
