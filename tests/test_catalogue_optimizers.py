@@ -12,12 +12,15 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from omegaconf import OmegaConf
 
+import optlab.app.study  # noqa: F401  knows what a file may ask of the problem
+
 CATALOGUE = sorted(Path(__file__).parent.parent.glob("conf/optimizer/*.yaml"))
 each = pytest.mark.parametrize("path", CATALOGUE, ids=lambda path: path.stem)
 
 
 def read(path):
-    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    whole = OmegaConf.create({"problem": {"_target_": "optlab.surfaces.quadratic"}, "optimizer": OmegaConf.load(path)})
+    config = OmegaConf.to_container(whole, resolve=True)["optimizer"]  # a rate may depend on what is descended
     return locate(config.pop("_target_")), config
 
 
