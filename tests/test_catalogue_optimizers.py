@@ -65,9 +65,9 @@ def test_it_goes_downhill_in_a_bowl_in_both_precisions_with_a_traced_rate(path):
         def step(carry, _):
             params, state = carry
             f, grad = jax.value_and_grad(value)(params)
-            updates, state = optimizer.update(
-                grad, state, params, value=f, grad=grad, value_fn=value, residual_fn=residual
-            )
+            known = {"value": f, "grad": grad, "value_fn": value, "residual_fn": residual}
+            known["split_fn"] = residual, lambda r: 0.5 * jnp.sum(r**2)
+            updates, state = optimizer.update(grad, state, params, **known)
             return (optax.apply_updates(params, updates), state), None
 
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), start)
