@@ -110,9 +110,9 @@ def run_sweep(
     by_rows = is_long(data)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows)
     seeds = np.broadcast_to(seeds, (size,))
-    states = blank(build, *first_rows(columns, seeds, 0, 1), data)
-    width = chunk_width(size, lanes or (long_lanes(states) if by_rows else None))
-    states = blank(build, *first_rows(columns, seeds, 0, width), data)
+    one = blank(build, *first_rows(columns, seeds, 0, 1), data)
+    width = chunk_width(size, lanes or (long_lanes(one) if by_rows else None))
+    states = widened(one, width)
     call = at_each_width(program, HEAVY if by_rows else size * steps)
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
@@ -160,15 +160,25 @@ def _built(build: Build, numbers: Mapping[str, Array], data: PyTree) -> tuple[Pr
 
 
 def blank(build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], data: PyTree) -> State:
-    """States of the shapes that a chunk has, to stand where none is given: `[R, ...]`."""
-
-    def zeros(leaf):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.split(jax.random.key(0), leaf.shape)
-        return np.zeros(leaf.shape, leaf.dtype)
-
+    """States of the shapes that runs have, to stand where none is given: `[R, ...]`; see `widened`."""
     one = jax.vmap(lambda numbers, keys: start(*_built(build, numbers, data), keys))
-    return jax.tree.map(zeros, jax.eval_shape(one, numbers, keys))
+    return jax.tree.map(lambda leaf: _zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, numbers, keys))
+
+
+def widened(states: State, width: int) -> State:
+    """Blank states of so many runs, from those of any: no tracing, which for a network takes as long as a chunk may."""
+    return jax.tree.map(lambda leaf: _zeros((width, *leaf.shape[1:]), leaf.dtype), states)
+
+
+def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return jax.random.split(jax.random.key(0), shape)
+    return np.zeros(shape, dtype)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether an array holds the keys of random numbers, which cannot leave the device as they are."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def cores() -> int:
@@ -327,7 +337,7 @@ def _to_the_end(program, numbers, keys, lengths, data, state, chunks: int) -> Tr
 
 def _take(leaf: Array, chosen: np.ndarray) -> Array:
     # Indexing a device array would compile a program for each shape; keys cannot leave the device.
-    return leaf[chosen] if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)[chosen]
+    return leaf[chosen] if is_key(leaf) else np.asarray(leaf)[chosen]
 
 
 def _overwritten(trace: Trace, part: Trace, lanes: np.ndarray, row: int) -> Trace:

@@ -214,7 +214,7 @@ def test_a_layer_that_leaves_zero_has_an_infinite_ratio_and_one_that_stays_has_n
     params = {"a": {"w": jnp.zeros(2)}, "b": {"w": jnp.zeros(2)}}
     grads = {"a": {"w": jnp.ones(2)}, "b": {"w": jnp.zeros(2)}}
     _, state = optimizer.update(grads, optimizer.init(params), params)
-    assert state.ratio.by_layer.tolist() == [np.inf, 0]
+    assert state.kept.by_layer.tolist() == [np.inf, 0]
 
 
 def test_an_ensemble_keeps_the_ends_of_its_parts_and_pools_probabilities():

@@ -155,6 +155,11 @@ def make_problem(node: Mapping[str, Any]):
     return from_surface(surface, **{k: v for k, v in values.items() if k not in own})
 
 
+def problem_data(node: Mapping[str, Any]) -> Any:
+    """The data of a problem; a closed form has none and is not made for it."""
+    return () if _makes_surface(node["_target_"]) else make_problem(node).data
+
+
 def make_surface(node: Mapping[str, Any]):
     """The surface behind a problem's configuration, changed as the problem is; None for other problems."""
     from optlab.problems import transformed

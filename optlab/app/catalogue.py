@@ -18,6 +18,10 @@ from optlab.app.bad_input import unknown
 WORKLOADS = "optlab.workloads."
 
 
+#: Keys of a configuration that hold a function and its parameters.
+NODES = ("optimizer", "problem", "schedule")
+
+
 class Entry(NamedTuple):
     """One file of the catalogue."""
 

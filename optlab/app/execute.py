@@ -22,7 +22,7 @@ import optax
 from optlab import table
 from optlab.app import endings, fields
 from optlab.app.bad_input import BadInput
-from optlab.app.build import make_optimizer, make_problem, resolve
+from optlab.app.build import make_optimizer, make_problem, problem_data, resolve
 from optlab.app.long_runs import Keeping, drive, forget
 from optlab.app.memory import check_fits, state_bytes
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
@@ -42,6 +42,7 @@ from optlab.sweep import (
     is_long,
     long_lanes,
     run_chunks,
+    widened,
 )
 from optlab.types import Problem, Status, Trace, of_run
 
@@ -273,19 +274,19 @@ def _compile(
     config = group.config
     probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
     build = builder(group)
-    data = jax.device_put(build(_first_values(group))[0].data)
+    data = jax.device_put(problem_data(patched(config, _first_values(group))["problem"]))
     by_rows = is_long(data)
     program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], begun=by_rows)
     recorded = recorded_steps(config["steps"], config["record"])
     lengths = np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None]
 
+    one = blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)
+
     def lower(width):
-        rows = first_rows(group.columns, group.seeds, 0, width)
-        states = blank(build, *rows, data)
+        rows, states = first_rows(group.columns, group.seeds, 0, width), widened(one, width)
         return program.lower(*rows, lengths, data, 0, True, states), states
 
-    most = long_lanes(blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)) if by_rows else None
-    width = chunk_width(group.size, most)
+    width = chunk_width(group.size, long_lanes(one) if by_rows else None)
     lowered, states = lower(width)
     if not by_rows:
         run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width

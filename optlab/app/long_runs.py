@@ -16,7 +16,7 @@ import numpy as np
 
 from optlab import table
 from optlab.run import State, shown
-from optlab.sweep import Drive, Program
+from optlab.sweep import Drive, Program, is_key
 from optlab.training_loop import row_by_row
 from optlab.types import PyTree, Trace
 
@@ -103,16 +103,12 @@ def _read(place: Path, states: State) -> tuple[int, Trace, State] | None:
     return rows[-1], dict(saved["trace"]), jax.tree.unflatten(structure, leaves)
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
 def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def _like(saved: np.ndarray, leaf: Any) -> Any:
-    return jax.random.wrap_key_data(jnp.asarray(saved)) if _is_key(leaf) else saved
+    return jax.random.wrap_key_data(jnp.asarray(saved)) if is_key(leaf) else saved
 
 
 def _keep_parameters(folder: Path, ids: Sequence[str], ended: State, frozen: PyTree) -> None:

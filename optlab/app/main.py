@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import conf_dir, groups, names, suite, top_level_keys
+from optlab.app.catalogue import NODES, conf_dir, groups, names, suite, top_level_keys
 
 USAGE = """optlab: benchmarks optimizers and shows loss surfaces
 
@@ -143,7 +143,7 @@ def _checked(argument: str) -> str:
     key, _, value = argument.partition("=")
     if argument.startswith(("-", "+", "~")) or not _:
         return argument
-    if key.startswith(("optimizer.", "problem.", "schedule.")):
+    if "." in key and key.split(".")[0] in NODES:
         return f"++{argument}"
     if key in groups():
         for name in value.split(","):

@@ -15,6 +15,7 @@ import numpy as np
 from optlab.app.axes import Axis, product
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.build import complete, parameter, taken
+from optlab.app.catalogue import NODES
 
 #: Part of every run's id: raised when the same configuration gives other numbers than before.
 RESULT_VERSION = 2
@@ -24,10 +25,6 @@ NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "save", "checkpoint
 
 #: Keys that shape the program itself.
 STRUCTURAL = ("steps", "record", "precision", "gtol", "patience", "probe")
-
-
-#: Keys that hold a function and its parameters.
-NODES = ("optimizer", "problem", "schedule")
 
 
 class Group(NamedTuple):

@@ -14,14 +14,14 @@ from optlab import table
 from optlab.app import summary
 from optlab.app.axes import Axis, Sampling, axes, parse, product
 from optlab.app.bad_input import BadInput, unknown
-from optlab.app.catalogue import WORKLOADS
+from optlab.app.catalogue import NODES, WORKLOADS
 from optlab.app.plan import Group, groups
 
 #: Configuration groups whose choices make other programs.
 CHOICES = ("optimizer", "problem", "probe", "schedule")
 
 #: Parameters of these are set after composing: a file need not state them to let them be swept.
-PATCHED = ("optimizer.", "problem.", "schedule.")
+PATCHED = tuple(f"{node}." for node in NODES)
 
 
 def surface_or_network(surface: Any, network: Any, *, _root_: DictConfig) -> Any:

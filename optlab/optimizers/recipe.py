@@ -84,12 +84,34 @@ def _scheduled(factory, numbers, schedule, cycle_momentum) -> optax.GradientTran
     return optax.inject_hyperparams(factory, static_args=fixed)(**{**numbers, **changed})
 
 
-class SnapshotState(NamedTuple):
-    """State of `snapshots`."""
+class BesideState(NamedTuple):
+    """State of an optimizer with something kept beside it."""
 
     inner: PyTree
-    kept: _Snapshots
+    kept: Any  #: a node of `optlab.optimizers.counts`
     step: Array  #: updates made so far: `[]`
+
+
+def _beside(
+    optimizer: optax.GradientTransformation,
+    first: Callable[[PyTree], Any],
+    onward: Callable[[Any, PyTree, PyTree, Array], Any],
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer, unchanged, with what is kept of its way: `first` (parameters), then `onward` (kept, parameters
+    before, updates, number of this one)."""
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params):
+        return BesideState(inner.init(params), first(params), jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None, **extra):
+        if params is None:
+            raise ValueError("what is kept of the parameters needs them: pass `params` to update")
+        updates, opt_state = inner.update(updates, state.inner, params, **extra)
+        step = state.step + 1
+        return updates, BesideState(opt_state, onward(state.kept, params, updates, step), step)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def snapshots(optimizer: optax.GradientTransformation, every: int, count: int) -> optax.GradientTransformationExtraArgs:
@@ -98,35 +120,21 @@ def snapshots(optimizer: optax.GradientTransformation, every: int, count: int) -
     `optlab.run` judges all of them together, by their mean prediction, where the problem can tell (`Problem.ensemble`).
     It costs `count` copies of the parameters.
     """
-    inner = optax.with_extra_args_support(optimizer)
 
-    def init(params):
+    def first(params):
         places = jax.tree.map(lambda leaf: jnp.zeros((count, *jnp.shape(leaf)), leaf.dtype), params)
-        zero = jnp.zeros((), jnp.int32)
-        return SnapshotState(inner.init(params), _Snapshots(places, zero), zero)
+        return _Snapshots(places, jnp.zeros((), jnp.int32))
 
-    def update(updates, state, params=None, **extra):
-        if params is None:
-            raise ValueError("snapshots of the parameters need them: pass `params` to update")
-        updates, opt_state = inner.update(updates, state.inner, params, **extra)
-        step, taken = state.step + 1, state.kept.taken
-        here = (jnp.arange(count) == taken) & (step % every == 0)
+    def onward(kept, params, updates, step):
+        here = (jnp.arange(count) == kept.taken) & (step % every == 0)
 
         def placed(places, leaf):
             return jnp.where(here.reshape(-1, *[1] * leaf.ndim), leaf[None], places)
 
-        kept = jax.tree.map(placed, state.kept.params, optax.apply_updates(params, updates))
-        return updates, SnapshotState(opt_state, _Snapshots(kept, taken + jnp.any(here).astype(jnp.int32)), step)
+        places = jax.tree.map(placed, kept.params, optax.apply_updates(params, updates))
+        return _Snapshots(places, kept.taken + jnp.any(here).astype(jnp.int32))
 
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-class AverageState(NamedTuple):
-    """State of `averaged`."""
-
-    inner: PyTree
-    average: _Averaged
-    step: Array  #: updates made so far: `[]`
+    return _beside(optimizer, first, onward)
 
 
 def averaged(optimizer: optax.GradientTransformation, decay: float | Array) -> optax.GradientTransformationExtraArgs:
@@ -138,33 +146,16 @@ def averaged(optimizer: optax.GradientTransformation, decay: float | Array) -> o
     that remembers about 1/(1 - d) steps and none of the start. The optimizer goes its way without it; `optlab.run`
     measures and probes the average. It costs one copy of the parameters.
     """
-    inner = optax.with_extra_args_support(optimizer)
 
-    def init(params):
-        # A copy: the state's buffers may be given away with the parameters'.
-        return AverageState(inner.init(params), _Averaged(jax.tree.map(jnp.array, params)), jnp.zeros((), jnp.int32))
-
-    def update(updates, state, params=None, **extra):
-        if params is None:
-            raise ValueError("an average of the parameters needs them: pass `params` to update")
-        updates, opt_state = inner.update(updates, state.inner, params, **extra)
-        new = optax.apply_updates(params, updates)
-        step = state.step + 1
-
+    def onward(kept, params, updates, step):
         def moved(mean, leaf):
             weight = jnp.maximum(1 - jnp.asarray(decay, leaf.dtype), 1 / step.astype(leaf.dtype))
             return mean + weight * (leaf - mean)
 
-        return updates, AverageState(opt_state, _Averaged(jax.tree.map(moved, state.average.mean, new)), step)
+        return _Averaged(jax.tree.map(moved, kept.mean, optax.apply_updates(params, updates)))
 
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-class TrackedState(NamedTuple):
-    """State of `tracked_updates`."""
-
-    inner: PyTree
-    ratio: _UpdateRatio
+    # A copy: the state's buffers may be given away with the parameters'.
+    return _beside(optimizer, lambda params: _Averaged(jax.tree.map(jnp.array, params)), onward)
 
 
 def tracked_updates(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -173,20 +164,13 @@ def tracked_updates(optimizer: optax.GradientTransformation) -> optax.GradientTr
     `optlab.run` records it as ``update_ratio``, in the order of `optlab.probes.layer_names`: about 1e-3 is a common
     size in training. It is zero before the first update, and infinite where a layer moves away from zero.
     """
-    inner = optax.with_extra_args_support(optimizer)
 
     def lengths(tree):
         return jnp.stack([optax.tree.norm(leaves) for leaves in _by_layer(tree).values()])
 
-    def init(params):
-        return TrackedState(inner.init(params), _UpdateRatio(jnp.zeros_like(lengths(params))))
-
-    def update(updates, state, params=None, **extra):
-        if params is None:
-            raise ValueError("the ratio of updates to parameters needs them: pass `params` to update")
-        updates, opt_state = inner.update(updates, state.inner, params, **extra)
+    def onward(kept, params, updates, step):
         moved, size = lengths(updates), lengths(params)
         ratio = jnp.where(moved == 0, 0, moved / size)
-        return updates, TrackedState(opt_state, _UpdateRatio(ratio.astype(state.ratio.by_layer.dtype)))
+        return _UpdateRatio(ratio.astype(kept.by_layer.dtype))
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return _beside(optimizer, lambda params: _UpdateRatio(jnp.zeros_like(lengths(params))), onward)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from . import style
-from .selection import Selection, formats, problems, select, stem
+from .selection import Selection, pages, problems, select
 from .surface import Field, Track, background, cut, exit_point, field, points_of, stationary, tracks
 
 
@@ -115,9 +115,7 @@ def draw(
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
     """Write `contour_<problem>` for each problem with a surface; each optimizer at its best setting."""
-    endings = formats(format)
-    written = []
-    for each in problems(results, problem, plane=True):
-        page = sheet(results, select(results, each, optimizers, plane=True))
-        written += style.save(page, Path(folder), stem("contour", each), endings)
-    return written
+    chosen = problems(results, problem, plane=True)
+    return pages(
+        "contour", chosen, lambda each: sheet(results, select(results, each, optimizers, plane=True)), folder, format
+    )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from . import style
-from .selection import Selection, formats, measure, numbers, problems, select, stem
+from .selection import Selection, measure, numbers, pages, problems, select
 
 BANDS = 3  #: more bands than this on top of one another are only fog
 FLOOR = 1e-16  #: gaps below cannot be told from rounding
@@ -229,9 +229,5 @@ def draw(
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
     """Write `curves_<problem>` for each problem; each optimizer at its best setting, over all its starts."""
-    endings = formats(format)
-    written = []
-    for each in problems(results, problem):
-        page = sheet(select(results, each, optimizers))
-        written += style.save(page, Path(folder), stem("curves", each), endings)
-    return written
+    chosen = problems(results, problem)
+    return pages("curves", chosen, lambda each: sheet(select(results, each, optimizers)), folder, format)

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from . import style
-from .selection import formats, names, numbers, one_of, problems, stem
+from .selection import names, numbers, one_of, pages, problems
 
 WINDOW = 5  #: rows over which the loss is smoothed before its slope is taken
 
@@ -71,6 +71,19 @@ def panel(ax: Axes, runs: pd.DataFrame, curves: pd.DataFrame) -> Axes:
     return ax
 
 
+def sheet(results: Any, problem: str, optimizers: str | Sequence[str] | None) -> Any:
+    """The whole figure for one problem."""
+    runs = results.runs[(results.runs.problem == problem) & (results.runs.status != "failed")]
+    for optimizer in names(optimizers) or ():
+        one_of("optimizer", optimizer, set(runs.optimizer))
+    runs = runs[runs.optimizer.isin(names(optimizers) or set(runs.optimizer))]
+    order = runs.sort_values(["optimizer.learning_rate", "seed"], ascending=[False, True], kind="stable")
+    page = style.figure(8.4, 4.9)
+    panel(style.inches(page, 0.85, 0.62, 5.6, 3.35), order.drop_duplicates("optimizer"), results.curves)
+    style.title(page, style.name(problem), "marker and number: the rate at which the loss falls fastest")
+    return page
+
+
 def draw(
     results: Any,
     folder: Path,
@@ -85,15 +98,5 @@ def draw(
     """
     if "learning_rate" not in results.curves:
         raise ValueError("a range test needs runs on a schedule: optlab ... schedule=range_test record=1")
-    written = []
-    for each in problems(results, problem):
-        runs = results.runs[(results.runs.problem == each) & (results.runs.status != "failed")]
-        for optimizer in names(optimizers) or ():
-            one_of("optimizer", optimizer, set(runs.optimizer))
-        runs = runs[runs.optimizer.isin(names(optimizers) or set(runs.optimizer))]
-        order = runs.sort_values(["optimizer.learning_rate", "seed"], ascending=[False, True], kind="stable")
-        page = style.figure(8.4, 4.9)
-        panel(style.inches(page, 0.85, 0.62, 5.6, 3.35), order.drop_duplicates("optimizer"), results.curves)
-        style.title(page, style.name(each), "marker and number: the rate at which the loss falls fastest")
-        written += style.save(page, Path(folder), stem("range_test", each), formats(format))
-    return written
+    chosen = problems(results, problem)
+    return pages("range_test", chosen, lambda each: sheet(results, each, optimizers), folder, format)

@@ -6,11 +6,15 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+
+from . import style
 
 RATE = "optimizer.learning_rate"
 MOST = 12  #: more paths than this on one surface cannot be told apart
@@ -62,6 +66,14 @@ def whole(what: str, value: Any, least: int) -> int:
 def stem(kind: str, problem: str) -> str:
     """The name of a figure's file, without its ending."""
     return f"{kind}_{re.sub(r'[^A-Za-z0-9._+-]+', '_', problem)}"
+
+
+def pages(
+    kind: str, chosen: Sequence[str], page: Callable[[str], Figure], folder: Path, format: str | Sequence[str]
+) -> list[Path]:
+    """Writes a page for each problem, as ``<kind>_<problem>``; refuses unknown formats before the first."""
+    endings = formats(format)
+    return [path for each in chosen for path in style.save(page(each), Path(folder), stem(kind, each), endings)]
 
 
 def problems(results: Any, problem: str | Sequence[str] | None, *, plane: bool = False) -> list[str]:

@@ -99,7 +99,7 @@ def training(
         outputs that are not as many as the classes.
     """
     del budget
-    task, decay = task or classification(), weight_decay
+    task = task or classification()
     size = len(data.train.inputs)
     _check(batch_size, size, init, augment or {})
     net = forward(network, data.train.inputs.shape[1:], compute)
@@ -122,19 +122,13 @@ def training(
     def compared(by: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
         return lambda params, batch: by(outputs(params, batch), seen(batch).targets)
 
-    def penalized(loss: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
-        def of(params, batch):
-            return loss(params, batch) + 0.5 * (decay or 0.0) * _length(params)
-
-        return loss if decay is None else of
-
-    plain = decay is None  # with a penalty the loss is neither a sum of squares nor one of outputs alone
+    plain = weight_decay is None  # with a penalty the loss is neither a sum of squares nor one of outputs alone
     return Problem(
         init=lambda key: _only(fresh(key), ours),
         batch=full_batch if whole else lambda held, key: batch_of(held, key, 0),
         passes=None if whole else batch_of,
-        loss=penalized(compared(task.loss)),
-        measure=_measure(net, data, task, evaluated, target, penalized),
+        loss=_penalized(compared(task.loss), weight_decay),
+        measure=_measure(net, data, task, evaluated, target, weight_decay),
         residual=compared(task.residual) if plain and task.residual else None,
         split=(outputs, lambda z, batch: task.loss(z, seen(batch).targets)) if plain else None,
         ensemble=_ensemble(net, data, task),
@@ -148,6 +142,10 @@ def _listed(names: str | Sequence[str]) -> Sequence[str]:
 
 def _inputs(examples: Examples, data: Dataset) -> Array:
     return standardised(examples.inputs, data.mean, data.scale)
+
+
+def _calibration(held: Held, data: Dataset) -> Array:
+    return standardised(held.train.inputs[:CALIBRATION], data.mean, data.scale)
 
 
 def _batches(
@@ -168,7 +166,7 @@ def _batches(
 
 
 def _measure(
-    net: Forward, data: Dataset, task: Task, evaluated: int, target: float | Array | None, penalized: Callable
+    net: Forward, data: Dataset, task: Task, evaluated: int, target: float | Array | None, decay: float | Array | None
 ) -> Callable[[PyTree, Held], dict[str, Array]]:
     """(parameters, data) -> the measures, in evaluation: without chance, and by statistics of a calibration set."""
 
@@ -176,12 +174,11 @@ def _measure(
         few = jax.tree.map(lambda leaf: leaf[:evaluated], held.train)
         # One pass for both: a network is longer to compile than to evaluate.
         inputs = jnp.concatenate([_inputs(few, data), _inputs(held.validation, data)])
-        calibration = _inputs(held.train, data)[:CALIBRATION]
-        outputs = net.evaluate(joined(params, held.frozen), calibration, inputs)
+        outputs = net.evaluate(joined(params, held.frozen), _calibration(held, data), inputs)
         here = jax.tree.map(lambda leaf: leaf[: len(few.inputs)], outputs)
         there = jax.tree.map(lambda leaf: leaf[len(few.inputs) :], outputs)
         scores = task.scores(there, held.validation.targets)
-        row = {"value": penalized(lambda params, outputs: task.loss(outputs, few.targets))(params, here)}
+        row = {"value": _penalized(lambda params, outputs: task.loss(outputs, few.targets), decay)(params, here)}
         row |= {f"validation_{name}": score for name, score in scores.items()}
         if target is not None:
             _, score, *_ = scores.values()
@@ -198,7 +195,7 @@ def _ensemble(net: Forward, data: Dataset, task: Task) -> Callable[[PyTree, Arra
         return None
 
     def ensemble(members: PyTree, count: Array, held: Held) -> dict[str, Array]:
-        calibration, inputs = _inputs(held.train, data)[:CALIBRATION], _inputs(held.validation, data)
+        calibration, inputs = _calibration(held, data), _inputs(held.validation, data)
         outputs = lax.map(lambda params: net.evaluate(joined(params, held.frozen), calibration, inputs), members)
         places = len(jax.tree.leaves(members)[0])
         weights = (jnp.arange(places) < count) / jnp.maximum(count, 1)
@@ -208,6 +205,16 @@ def _ensemble(net: Forward, data: Dataset, task: Task) -> Callable[[PyTree, Arra
         return {f"ensemble_{name}": jnp.where(count > 0, score, jnp.nan) for name, score in scores.items()}
 
     return ensemble
+
+
+def _penalized(
+    loss: Callable[[PyTree, PyTree], Array], decay: float | Array | None
+) -> Callable[[PyTree, PyTree], Array]:
+    """The loss with its penalty; the loss itself where there is none."""
+    if decay is None:
+        return loss
+    half = 0.5 * decay
+    return lambda params, batch: loss(params, batch) + half * _length(params)
 
 
 def _length(params: PyTree) -> Array:
