@@ -3,7 +3,7 @@
 `run` strings them together under one scan; `minimize` and `sweep` drive the same three functions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -322,28 +322,28 @@ def traverse(
     probes: Mapping[str, Probe],
     gtol: float = GTOL,
     patience: int = PATIENCE,
-    axis_name: str | None = None,
+    running: Callable[[Array], Array] | None = None,
     floor: Array | int = 0,
 ) -> tuple[Trace, State, Array]:
     """The rest of a run from a state on: its trace, the last state, and the steps done before each row: `[T]`.
 
-    The numbers of steps before each recorded one, `lengths: [T]`, are traced; only their count is fixed. Within
-    a vmap that names its axis the loops end when no more than `floor` lanes are left that run: what is not done
-    is for whoever called. Whatever is the same for all lanes (a step count, a power of it) stays one number.
+    The numbers of steps before each recorded one, `lengths: [T]`, are traced; only their count is fixed. With
+    `running` (0 or 1, whether this lane does -> how many do) the loops end when no more than `floor` are left: what is
+    not done is for whoever called. Whatever is the same for all lanes (a step count, a power of it) stays one number.
     """
 
     def body(state):
         return advance(problem, optimizer, batch_key, state, gtol=gtol, patience=patience)
 
     def segment(state, length):
-        if axis_name is None:
+        if running is None:
             done, state = length, lax.fori_loop(0, length, lambda _, state: body(state), state)
         else:
 
             def going(carry):
                 done, state = carry
-                running = (state.status == Status.running).astype(jnp.int32)
-                return (done < length) & (lax.psum(running, axis_name) > floor)
+                live = (state.status == Status.running).astype(jnp.int32)
+                return (done < length) & (running(live) > floor)
 
             begun = (jnp.zeros_like(length), state)
             done, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import jax
@@ -41,7 +42,7 @@ WORTHWHILE = 2.0
 
 #: Bytes that the states of long runs side by side may take on a CPU, where what leaves the cache is lost time,
 #: and elsewhere.
-CACHE, MEMORY = 2**21, 2**31
+CACHE, MEMORY = 2**20, 2**31
 
 #: Up to so many steps of single runs a program is worth less than its compilation.
 FEW = 5_000_000
@@ -51,6 +52,9 @@ HEAVY = FEW + 1
 
 #: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
 HASTY = {"xla_cpu_use_fusion_emitters": False}
+
+#: Which inputs of a program have an axis of lanes.
+AXES = (0, 0, None, None, None, None, 0)
 
 #: (numbers) -> (problem, optimizer); called inside the traced function.
 Build = Callable[[Mapping[str, Array]], tuple[Problem, optax.GradientTransformation]]
@@ -135,18 +139,34 @@ def compiled(
     that differ in their initialization share a program; and it takes their buffers for those that it returns.
     """
 
-    def one(numbers, keys, lengths, data, floor, fresh, state):
+    def one(numbers, keys, lengths, data, floor, fresh, state, running):
         problem, optimizer = _built(build, numbers, data)
         params = state.params if begun else None
         state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol, params=params), lambda: state)
         return traverse(
             problem, optimizer, keys[1], state, lengths,
-            probes=probes, gtol=gtol, patience=patience, axis_name="lanes", floor=floor,
+            probes=probes, gtol=gtol, patience=patience, running=running, floor=floor,
         )  # fmt: skip
 
-    axes = (0, 0, None, None, None, None, 0)
-    lanes = jax.vmap(one, in_axes=axes, out_axes=(0, 0, None), axis_name="lanes")
-    return jax.jit(lanes, donate_argnums=(6,) if begun else ())
+    def lanes(*inputs):
+        across = partial(one, running=lambda live: lax.psum(live, "lanes"))
+        return jax.vmap(across, in_axes=AXES, out_axes=(0, 0, None), axis_name="lanes")(*inputs)
+
+    def alone(*inputs):
+        # Operations of one lane cost a network up to a tenth more than the same without an axis of lanes.
+        inputs = [leaf if axis is None else _first(leaf) for leaf, axis in zip(inputs, AXES, strict=True)]
+        trace, state, done = one(*inputs, running=lambda live: live)
+        return *jax.tree.map(lambda leaf: leaf[None], (trace, state)), done
+
+    def program(numbers, keys, lengths, data, floor, fresh, states):
+        width = len(keys[0])
+        return (alone if width == 1 else lanes)(numbers, keys, lengths, data, floor, fresh, states)
+
+    return jax.jit(program, donate_argnums=(6,) if begun else ())
+
+
+def _first(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def fresh_parameters(build: Build) -> Callable[[Mapping[str, Array], Array], PyTree]:
