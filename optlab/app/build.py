@@ -7,7 +7,7 @@ within an allow-list: a stranger's YAML runs no code.
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from optlab.app.bad_input import BadInput, unknown
 
@@ -105,7 +105,9 @@ def _check_kind(key: str, value: object, parameter: inspect.Parameter | None) ->
         numeric = True
         if isinstance(value, int | float) and not value >= 0:
             raise BadInput(f"{key} must be a number of at least 0, not {value}")
-    if numeric and isinstance(value, str | bool | list) or isinstance(value, float) and value != value:
+    kinds = set() if parameter is None else set(get_args(parameter.annotation))
+    text = bool(kinds & {int, float}) and not kinds & {str, bool} and isinstance(value, str | bool)
+    if text or numeric and isinstance(value, str | bool | list) or isinstance(value, float) and value != value:
         raise BadInput(f"{key} must be a number, not {value!r}")
 
 

@@ -23,10 +23,10 @@ SHOWN = 20_000
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar of finished runs on the terminal's error stream; silent elsewhere."""
+def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
+    """A bar of what is finished on the terminal's error stream; silent elsewhere."""
     columns = (
-        TextColumn("runs"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -34,7 +34,7 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal or total < 2) as bar:
-        task = bar.add_task("runs", total=total)
+        task = bar.add_task(what, total=total)
         yield lambda finished: bar.advance(task, finished)
 
 
@@ -100,7 +100,8 @@ def _print_run(console: Console, folder: Path, group: Any) -> None:
     if row["status"] == "failed":
         return
     shown = Table(show_header=False, box=None, padding=(0, 2))
-    for key in ("value", "best_value", "gap", "grad_norm"):
+    measured = [key for key in row if key.startswith(("validation_", "ensemble_", "target_s"))]
+    for key in ("value", "best_value", "gap", "grad_norm", *measured):
         if row.get(key) is not None:
             shown.add_row(key, f"{row[key]:.6g}")
     evaluations = f"{row['n_value']} values, {row['n_grad']} gradients, {row['n_hvp']} Hessian products"

@@ -49,8 +49,11 @@ def recipe(
       steps: the budget that an ensemble divides.
 
     Raises:
-      ValueError: for a schedule without a learning rate, a cycle without a momentum or without a schedule.
+      ValueError: for a schedule without a learning rate, a cycle without a momentum or without a schedule, and for
+        fewer than one step or part.
     """
+    if accumulate is not None and int(accumulate) < 1:
+        raise ValueError(f"accumulate must be a whole number of at least 1, not {accumulate}")
     optimizer = factory(**numbers) if schedule is None else _scheduled(factory, numbers, schedule, cycle_momentum)
     if schedule is None and cycle_momentum is not None:
         raise ValueError("cycle_momentum follows a schedule inversely: state a schedule too")
