@@ -322,13 +322,13 @@ def traverse(
     probes: Mapping[str, Probe],
     gtol: float = GTOL,
     patience: int = PATIENCE,
-    running: Callable[[Array], Array] | None = None,
+    count: Callable[[Array], Array] | None = None,
     floor: Array | int = 0,
 ) -> tuple[Trace, State, Array]:
     """The rest of a run from a state on: its trace, the last state, and the steps done before each row: `[T]`.
 
     The numbers of steps before each recorded one, `lengths: [T]`, are traced; only their count is fixed. With
-    `running` (0 or 1, whether this lane does -> how many do) the loops end when no more than `floor` are left: what is
+    `count` (0 or 1, whether this lane runs -> how many do) the loops end when no more than `floor` are left: what is
     not done is for whoever called. Whatever is the same for all lanes (a step count, a power of it) stays one number.
     """
 
@@ -336,14 +336,14 @@ def traverse(
         return advance(problem, optimizer, batch_key, state, gtol=gtol, patience=patience)
 
     def segment(state, length):
-        if running is None:
+        if count is None:
             done, state = length, lax.fori_loop(0, length, lambda _, state: body(state), state)
         else:
 
-            def going(carry):
+            def going(carry, count=count):
                 done, state = carry
                 live = (state.status == Status.running).astype(jnp.int32)
-                return (done < length) & (running(live) > floor)
+                return (done < length) & (count(live) > floor)
 
             begun = (jnp.zeros_like(length), state)
             done, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)

@@ -139,23 +139,23 @@ def compiled(
     that differ in their initialization share a program; and it takes their buffers for those that it returns.
     """
 
-    def one(numbers, keys, lengths, data, floor, fresh, state, running):
+    def one(numbers, keys, lengths, data, floor, fresh, state, count):
         problem, optimizer = _built(build, numbers, data)
         params = state.params if begun else None
         state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol, params=params), lambda: state)
         return traverse(
             problem, optimizer, keys[1], state, lengths,
-            probes=probes, gtol=gtol, patience=patience, running=running, floor=floor,
+            probes=probes, gtol=gtol, patience=patience, count=count, floor=floor,
         )  # fmt: skip
 
     def lanes(*inputs):
-        across = partial(one, running=lambda live: lax.psum(live, "lanes"))
+        across = partial(one, count=lambda live: lax.psum(live, "lanes"))
         return jax.vmap(across, in_axes=AXES, out_axes=(0, 0, None), axis_name="lanes")(*inputs)
 
     def alone(*inputs):
         # Operations of one lane cost a network up to a tenth more than the same without an axis of lanes.
         inputs = [leaf if axis is None else _first(leaf) for leaf, axis in zip(inputs, AXES, strict=True)]
-        trace, state, done = one(*inputs, running=lambda live: live)
+        trace, state, done = one(*inputs, count=lambda live: live)
         return *jax.tree.map(lambda leaf: leaf[None], (trace, state)), done
 
     def program(numbers, keys, lengths, data, floor, fresh, states):
