@@ -6,16 +6,21 @@ is a list, or columns ``name_0, name_1, ...`` for up to three layers.
 """
 
 import re
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from optlab.krylov import FLAT, lanczos, matmul, negative_weight, quadrature, recursion, ritz_values
 from optlab.types import Array, Problem, PyTree, full_batch
 
 #: Hessian-vector products for a largest eigenvalue.
 PRODUCTS = 32
+
+#: Random vectors for a share of the spectrum.
+VECTORS = 4
 
 #: Batches by which the noise of gradients is estimated.
 BATCHES = 32
@@ -30,35 +35,60 @@ def position(problem: Problem, params: PyTree) -> Array:
 def sharpness(problem: Problem, params: PyTree, *, products: int = PRODUCTS) -> Array:
     r"""The largest eigenvalue of the Hessian, :math:`\lambda_{max}(\nabla^2 f)`: `[]`.
 
-    The largest in the algebraic sense, whatever the size of negative ones. It comes by Lanczos' recursion from a
-    random direction,
-
-    .. math:: \beta_{k+1} v_{k+1} = H v_k - \alpha_k v_k - \beta_k v_{k-1}, \qquad \alpha_k = v_k^T H v_k,
-
-    as the largest eigenvalue of the tridiagonal matrix of all alpha and beta, which is never above that of H but for
-    rounding. One linearization of the gradient serves all products, and no more than three vectors are kept: without
-    reorthogonalization eigenvalues may appear twice, which leaves the largest what it is (Paige 1972). Gradient
-    descent at rate a is stable up to 2 / a (Cohen et al. 2021).
+    The largest in the algebraic sense, whatever the size of negative ones. It comes by `optlab.krylov.recursion` from a
+    random direction, from below but for rounding. One linearization of the gradient serves all products, and no more
+    than three vectors are kept. Gradient descent at rate a is stable up to 2 / a (Cohen et al. 2021).
     """
-    batch = _fixed_batch(problem)
+    product, start = _hessian(problem, params)
+    return ritz_values(*recursion(product, start, products))[-1]
+
+
+def top_eigenvalues(problem: Problem, params: PyTree, *, k: int = 3, products: int = PRODUCTS) -> Array:
+    """The k largest eigenvalues of the Hessian, the largest first, and then the smallest: `[k + 1]`.
+
+    Of a problem with fewer parameters all, and the smallest again. They come from inside the spectrum, the ends first,
+    by Lanczos' method with reorthogonalization: it keeps as many vectors as there are products.
+    """
+    product, start = _hessian(problem, params)
+    found = lanczos(product, start, products)
+    values = ritz_values(found.alpha, found.beta)
+    return jnp.concatenate([values[::-1][:k], values[:1]])
+
+
+def hessian_trace(problem: Problem, params: PyTree, *, products: int = PRODUCTS) -> Array:
+    """The trace of the Hessian, the mean of v^T H v over vectors of random signs (Hutchinson 1990): `[]`."""
+    product, start = _hessian(problem, params)
+
+    def seen(key):
+        v = jax.random.rademacher(key, start.shape, start.dtype)
+        return matmul(v, product(v))
+
+    return jnp.mean(lax.map(seen, jax.random.split(jax.random.key(0), products)))
+
+
+def negative_curvature(
+    problem: Problem, params: PyTree, *, vectors: int = VECTORS, products: int = PRODUCTS, flat: float = FLAT
+) -> Array:
+    """The share of the Hessian's eigenvalues below `-flat` times the largest absolute one: `[]`.
+
+    By stochastic Lanczos quadrature from `vectors` of random signs, `products` each (Ghorbani et al. 2019). Each vector
+    sees eigenvalues by its own weights, a random error about the square root of 2 / (vectors x parameters).
+    """
+    product, start = _hessian(problem, params)
+
+    def seen(key):
+        signs = jax.random.rademacher(key, start.shape, start.dtype)
+        return negative_weight(*quadrature(*recursion(product, signs, products)), flat)
+
+    return jnp.mean(lax.map(seen, jax.random.split(jax.random.key(0), vectors)))
+
+
+def _hessian(problem: Problem, params: PyTree) -> tuple[Callable[[Array], Array], Array]:
+    """v -> H v on vectors on the one batch, and a random direction to begin with: `[d]`."""
+    batch = fixed_batch(problem)
     x, unravel = ravel_pytree(params)
     _, product = jax.linearize(jax.grad(lambda x: problem.loss(unravel(x), batch)), x)
-    first = jax.random.normal(jax.random.key(0), x.shape, x.dtype)
-
-    def step(carry, _):
-        v, before, beta = carry
-        w = product(v) - beta * before
-        alpha = w @ v
-        w = w - alpha * v
-        beta = jnp.linalg.norm(w)
-        return (w / jnp.where(beta > 0, beta, 1), v, beta), (alpha, beta)
-
-    begun = (first / jnp.linalg.norm(first), jnp.zeros_like(x), jnp.zeros((), x.dtype))
-    _, (alpha, beta) = lax.scan(step, begun, length=products)
-    # Where the recursion has come to its end nothing is left to be seen; a value within the spectrum fills the rest.
-    going = jnp.cumprod(jnp.concatenate([jnp.ones(1, bool), beta[:-1] > 0])).astype(bool)
-    diagonal = jnp.where(going, alpha, alpha[0])
-    return jnp.linalg.eigvalsh(jnp.diag(diagonal) + jnp.diag(beta[:-1], 1) + jnp.diag(beta[:-1], -1))[-1]
+    return product, jax.random.normal(jax.random.key(0), x.shape, x.dtype)
 
 
 def gradient_noise_scale(problem: Problem, params: PyTree, *, batches: int = BATCHES) -> Array:
@@ -98,7 +128,7 @@ def gradient_variance(problem: Problem, params: PyTree) -> Array:
 
     That of a good initialization is alike in all of them (Glorot and Bengio 2010, equation 6).
     """
-    grad = jax.grad(problem.loss)(params, _fixed_batch(problem))
+    grad = jax.grad(problem.loss)(params, fixed_batch(problem))
     parts = by_layer(grad).values()
     return jnp.stack([jnp.var(ravel_pytree(leaves)[0]) for leaves in parts])
 
@@ -125,5 +155,6 @@ def by_number(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _fixed_batch(problem: Problem) -> PyTree:
+def fixed_batch(problem: Problem) -> PyTree:
+    """The batch on which all probes look, at every step: the whole data where a problem has no chance in it."""
     return problem.batch(problem.data, jax.random.key(0))
