@@ -16,7 +16,9 @@ _HOMES = {
     "minimize": "optlab.minimize", "Minimum": "optlab.minimize", "load": "optlab.table",
     "find_critical_points": "optlab.critical_points",
 }  # fmt: skip
-_MODULES = ("optimizers", "plots", "problems", "probes", "surfaces", "sweep", "table", "types", "workloads")
+_MODULES = (
+    "landscape", "optimizers", "plots", "problems", "probes", "surfaces", "sweep", "table", "types", "workloads",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,14 @@ import pyarrow.parquet as pq
 from optlab.types import of_run
 
 SCHEMA_VERSION = 1
-TABLES = ("runs", "curves", "targets", "fields", "points", "environments")
+
+#: Tables that a landscape is written to, each part whole by itself.
+LANDSCAPES = (
+    "landscapes", "planes", "grid", "projections", "motion", "connections",
+    "spectra", "eigenvalues", "basins", "basin_points", "stability", "stability_theory",
+)  # fmt: skip
+
+TABLES = ("runs", "curves", "targets", "fields", "points", "environments", *LANDSCAPES)
 
 #: How each column that every table of runs has is stored; the configuration's own leaves follow
 #: their values. Floats are double whatever the run's precision.
@@ -44,6 +51,9 @@ RUN_COLUMNS = {
 _TRACE = ("step", "n_value", "n_grad", "n_hvp", "value", "best_value", "gap", "grad_norm")
 
 
+NONE = pd.DataFrame()
+
+
 class Results(NamedTuple):
     """The tables of one or many studies as pandas frames."""
 
@@ -53,6 +63,18 @@ class Results(NamedTuple):
     fields: pd.DataFrame  #: values of the two-dimensional surfaces on a grid, to draw them
     points: pd.DataFrame  #: known stationary points of these surfaces
     environments: pd.DataFrame  #: versions, platform and device behind `environment_id`
+    landscapes: pd.DataFrame = NONE  #: which there are, a row each
+    planes: pd.DataFrame = NONE  #: what a landscape's slice is: its directions, seed, normalisation, statistics
+    grid: pd.DataFrame = NONE  #: losses and scores on a slice, a row for each of its points
+    projections: pd.DataFrame = NONE  #: paths of runs on a slice, with the loss there and the distance from it
+    motion: pd.DataFrame = NONE  #: how a run moved: distance from its start, length of its way, angles between steps
+    connections: pd.DataFrame = NONE  #: losses along a line and a curve between two runs
+    spectra: pd.DataFrame = NONE  #: nodes and weights of Hessians' spectral densities
+    eigenvalues: pd.DataFrame = NONE  #: their extreme eigenvalues, traces and negative shares
+    basins: pd.DataFrame = NONE  #: what is reached from each start of a grid
+    basin_points: pd.DataFrame = NONE  #: the points that may be
+    stability: pd.DataFrame = NONE  #: how runs end over two numbers
+    stability_theory: pd.DataFrame = NONE  #: where theory draws the border
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Writes ``runs.csv`` and ``curves.csv`` into `folder`; returns their paths."""
@@ -208,7 +230,8 @@ def load(folder: str | Path, tables: Sequence[str] = TABLES) -> Results:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    studies = sorted({path.parent for path in folder.glob("**/runs") if path.is_dir()})
+    tables_of_studies = ("runs", *LANDSCAPES)
+    studies = sorted({path.parent for path in folder.glob("**/") if path.name in tables_of_studies})
     if not studies:
         raise ForeignFolder(f"{folder} holds no optlab tables (no folder called runs in or below it)")
     frames = {}

@@ -79,6 +79,9 @@ class Problem(NamedTuple):
     ensemble: Callable[[PyTree, Array, PyTree], dict[str, Array]] | None = None
     #: (parameters, batch) -> outputs, (outputs, batch) -> `[]`: the loss is the second of the first, convex in outputs
     split: tuple[Callable[[PyTree, PyTree], PyTree], Callable[[PyTree, PyTree], Array]] | None = None
+    #: (parameters, data, parameters or None) -> {name: `[]`}: what a landscape shows of a place, ``value`` and scores
+    #: of both sets; statistics of batch normalisation are those of the third, where it is given, else of the place
+    survey: Callable[[PyTree, PyTree, PyTree], dict[str, Array]] | None = None
 
 
 #: One more column of the trace: (problem, parameters) -> array.

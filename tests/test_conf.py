@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 import optlab
 from optlab.app import catalogue, execute, plan
 from optlab.app.axes import Axis
-from optlab.app.study import _plain
+from optlab.app.study import plain
 
 GROUPS = ("experiment", "optimizer", "probe", "problem")
 
@@ -25,7 +25,7 @@ def composed():
     def of(*overrides):
         with initialize_config_dir(str(catalogue.conf_dir()), version_base="1.3"):
             config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        return _plain(config, dict(config.hydra.runtime.choices)), config
+        return plain(config, dict(config.hydra.runtime.choices)), config
 
     return of
 

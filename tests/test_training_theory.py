@@ -316,7 +316,7 @@ def test_chance_acts_in_training_and_not_in_evaluation(network):
     @jax.jit
     def outputs(key):
         settled = network.apply({"params": params}, inputs, train=False)
-        return net.train(params, inputs, key), net.evaluate(params, inputs, inputs), settled
+        return net.train(params, inputs, key), net.evaluate(params, net.calibrate(params, inputs), inputs), settled
 
     (train, evaluated, settled), (train_again, evaluated_again, _) = map(outputs, map(jax.random.key, (1, 2)))
     assert net.random
@@ -334,7 +334,7 @@ def test_batch_normalisation_is_measured_with_the_statistics_of_the_training_set
 
     @jax.jit
     def outputs(calibration, rows):
-        return net.evaluate(params, calibration, rows), net.train(params, rows)
+        return net.evaluate(params, net.calibrate(params, calibration), rows), net.train(params, rows)
 
     measured, trained = outputs(inputs[:1024], inputs[:100])
     alone, trained_alone = outputs(inputs[:1024], inputs[:10])

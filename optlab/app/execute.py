@@ -20,7 +20,7 @@ import numpy as np
 import optax
 
 from optlab import table
-from optlab.app import endings, fields
+from optlab.app import endings, fields, stored_runs
 from optlab.app.bad_input import BadInput
 from optlab.app.build import make_optimizer, make_problem, problem_data, resolve
 from optlab.app.long_runs import Keeping, drive, forget
@@ -273,6 +273,7 @@ def _compile(
     begun = perf_counter()
     config = group.config
     probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
+    probes |= stored_runs.probes(config)
     build = builder(group)
     data = jax.device_put(problem_data(patched(config, _first_values(group))["problem"]))
     by_rows = is_long(data)
@@ -350,6 +351,7 @@ def _cell(value: Any) -> Any:
 def _write_unit(group, ids, trace, study, ledger, seconds, costs) -> list[str]:
     """Writes a unit's parts, `runs` last; returns the status of each run."""
     size = len(ids)
+    stored_runs.keep(study.folder, group, ids, trace)
     names = STATUS_NAMES[trace["status"][:, -1]].tolist()
     end = {name: trace[name][:, -1] for name in trace if not of_run(name) and trace[name].ndim == 2}
     columns = run_columns(group, ids, study) | end

@@ -26,7 +26,7 @@ class Keeping(NamedTuple):
 
     folder: Path  #: of the study
     ids: Sequence[str]  #: of the group's runs
-    parameters: bool | None  #: of each run, in the end
+    parameters: bool | str | None  #: of each run, in the end
     seconds: float | None  #: between saved states; None for no saving
     stopping: threading.Event
 

@@ -109,7 +109,7 @@ def _hydra(arguments: list[str]) -> int:
         if raised:
             raise raised[0]
     except (HydraException, OmegaConfBaseException) as error:
-        raise BadInput(_one_sentence(error)) from error
+        raise BadInput(one_sentence(error)) from error
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 * bool(stop.code)
     return 0
@@ -154,7 +154,7 @@ def _checked(argument: str) -> str:
     return argument
 
 
-def _one_sentence(error: Exception) -> str:
+def one_sentence(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("Ambiguous value for argument"):
         return f"{lines[0].removeprefix('Ambiguous value for argument ')} has several values; add -m to sweep them"

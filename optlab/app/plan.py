@@ -209,6 +209,8 @@ def check(group: Group) -> Group:
             raise BadInput(f"{key} must be a whole number of at least 1, not {config[key]!r}")
     if config["precision"] not in ("float32", "float64"):
         raise BadInput(f"precision must be float32 or float64, not {config['precision']!r}")
+    if config.get("save") not in (None, False, True, "path"):
+        raise BadInput(f"save must be true, false or path, not {config['save']!r}")
     if group.seeds.dtype.kind not in "iu" or group.seeds.min(initial=0) < 0:
         raise BadInput("seed must be a whole number of at least 0")
     for key, values in group.columns.items():

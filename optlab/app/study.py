@@ -1,7 +1,7 @@
 """From Hydra's configuration to a study on disk: compose each choice once, plan, run, say what came out."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -51,7 +51,7 @@ def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> N
 
 def single(config: DictConfig, choices: dict[str, str]) -> None:
     """The one run of a configuration that Hydra has composed."""
-    _carry_out([_plain(config, choices)], [])
+    _carry_out([plain(config, choices)], [])
 
 
 def _moved(overrides: dict[str, Override]) -> list[str]:
@@ -92,11 +92,11 @@ def _structures(choices: Sequence[Axis], compose: Callable, config_loader: Any) 
         config = OmegaConf.create(unresolved)
         for group, name in row.items():
             config[group] = nodes[group, name]
-        structures.append(_plain(config, chosen | row))
+        structures.append(plain(config, chosen | row))
     return structures
 
 
-def _plain(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
+def plain(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     """Dicts, lists and numbers; ``choices`` says which files an optimizer and a problem came from."""
     node: Any = OmegaConf.to_container(config, resolve=True)
     node.pop("hydra", None)
@@ -111,7 +111,7 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> None:
     if config["engine"] != "local":
         raise unknown("engine", str(config["engine"]), ["local"])
     _check(planned)
-    folder = _open(config)
+    folder = open_folder(config)
     begun = perf_counter()
     outcome = _run(planned, folder, config["name"], total)
     seconds = perf_counter() - begun
@@ -129,7 +129,8 @@ def _check(planned: Sequence[Group]) -> None:
         check_input(group)
 
 
-def _open(config: dict[str, Any]) -> Path:
+def open_folder(config: Mapping[str, Any]) -> Path:
+    """The folder of a study, made if need be. Raises BadInput where it cannot be one."""
     name = str(config["name"])
     if name in ("", ".", "..") or Path(name).is_absolute() or ".." in Path(name).parts:
         raise BadInput(f"name must be a name within the results folder, not '{name}'")

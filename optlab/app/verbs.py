@@ -182,4 +182,11 @@ def _options(words: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {"list": list_, "show": show, "plot": plot}
+def landscape(words: Sequence[str]) -> int:
+    """``landscape KIND [FOLDER] [key=value ...]``: computes what a loss looks like; see `optlab.app.landscapes`."""
+    from optlab.app import landscapes
+
+    return landscapes.landscape(words)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {"list": list_, "show": show, "plot": plot, "landscape": landscape}

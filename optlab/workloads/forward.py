@@ -29,7 +29,8 @@ class Forward(NamedTuple):
     order: tuple[str, ...]  #: its layers with parameters, from input to output
     random: bool  #: whether chance acts in training (dropout, stochastic depth)
     train: Callable[[PyTree, Array, Array | None], PyTree]  #: (parameters, inputs, key) -> outputs
-    evaluate: Callable[[PyTree, Array, Array], PyTree]  #: (parameters, inputs to calibrate by, inputs) -> outputs
+    calibrate: Callable[[PyTree, Array], PyTree]  #: (parameters, inputs) -> statistics of batch normalisation
+    evaluate: Callable[[PyTree, PyTree, Array], PyTree]  #: (parameters, these statistics, inputs) -> outputs
 
 
 def forward(network: nn.Module, shape: Sequence[int], compute: str = "same") -> Forward:
@@ -59,19 +60,20 @@ def forward(network: nn.Module, shape: Sequence[int], compute: str = "same") -> 
         (outputs, _), own = call(params, inputs, blank(), key=key, train=True, mutable=["batch_stats"])
         return in_full(outputs, own)
 
-    def evaluate(params, calibration, inputs):
-        known = None
-        if statistics is not None:
-            key = jax.random.key(0)
-            (_, left), _ = call(params, calibration, blank(), key=key, train=True, mutable=["batch_stats"])
-            known = left["batch_stats"]
+    def calibrate(params, calibration):
+        if statistics is None:
+            return None
+        key = jax.random.key(0)
+        (_, left), _ = call(params, calibration, blank(), key=key, train=True, mutable=["batch_stats"])
+        return left["batch_stats"]
 
+    def evaluate(params, known, inputs):
         def part(rows):
             return in_full(*call(params, rows, known, train=False))
 
         return _in_parts(part, inputs)
 
-    return Forward(shapes["params"], outputs, order, random, train, evaluate)
+    return Forward(shapes["params"], outputs, order, random, train, calibrate, evaluate)
 
 
 def _in_parts(part: Callable[[Array], PyTree], inputs: Array) -> PyTree:

@@ -122,13 +122,15 @@ def training(
     def compared(by: Callable[[PyTree, PyTree], Array]) -> Callable[[PyTree, PyTree], Array]:
         return lambda params, batch: by(outputs(params, batch), seen(batch).targets)
 
+    survey = _survey(net, data, task, evaluated, weight_decay)
     plain = weight_decay is None  # with a penalty the loss is neither a sum of squares nor one of outputs alone
     return Problem(
         init=lambda key: _only(fresh(key), ours),
         batch=full_batch if whole else lambda held, key: batch_of(held, key, 0),
         passes=None if whole else batch_of,
         loss=_penalized(compared(task.loss), weight_decay),
-        measure=_measure(net, data, task, evaluated, target, weight_decay),
+        measure=_measure(survey, target),
+        survey=survey,
         residual=compared(task.residual) if plain and task.residual else None,
         split=(outputs, lambda z, batch: task.loss(z, seen(batch).targets)) if plain else None,
         ensemble=_ensemble(net, data, task),
@@ -165,23 +167,35 @@ def _batches(
     return batch_of
 
 
-def _measure(
-    net: Forward, data: Dataset, task: Task, evaluated: int, target: float | Array | None, decay: float | Array | None
-) -> Callable[[PyTree, Held], dict[str, Array]]:
-    """(parameters, data) -> the measures, in evaluation: without chance, and by statistics of a calibration set."""
+def _survey(
+    net: Forward, data: Dataset, task: Task, evaluated: int, decay: float | Array | None
+) -> Callable[[PyTree, Held, PyTree], dict[str, Array]]:
+    """`Problem.survey`: all losses and scores, without chance, by statistics of a calibration set."""
 
-    def measure(params: PyTree, held: Held) -> dict[str, Array]:
+    def survey(params: PyTree, held: Held, at: PyTree = None) -> dict[str, Array]:
         few = jax.tree.map(lambda leaf: leaf[:evaluated], held.train)
         # One pass for both: a network is longer to compile than to evaluate.
         inputs = jnp.concatenate([_inputs(few, data), _inputs(held.validation, data)])
-        outputs = net.evaluate(joined(params, held.frozen), _calibration(held, data), inputs)
+        known = net.calibrate(joined(params if at is None else at, held.frozen), _calibration(held, data))
+        outputs = net.evaluate(joined(params, held.frozen), known, inputs)
         here = jax.tree.map(lambda leaf: leaf[: len(few.inputs)], outputs)
         there = jax.tree.map(lambda leaf: leaf[len(few.inputs) :], outputs)
         scores = task.scores(there, held.validation.targets)
         row = {"value": _penalized(lambda params, outputs: task.loss(outputs, few.targets), decay)(params, here)}
         row |= {f"validation_{name}": score for name, score in scores.items()}
+        _, *others = task.scores(here, few.targets).items()
+        return row | {f"train_{name}": score for name, score in others}
+
+    return survey
+
+
+def _measure(survey: Callable[..., dict[str, Array]], target: float | Array | None) -> Callable[..., dict[str, Array]]:
+    """(parameters, data) -> the measures of `training`: what a survey says but of the training set's scores."""
+
+    def measure(params: PyTree, held: Held) -> dict[str, Array]:
+        row = {name: score for name, score in survey(params, held).items() if not name.startswith("train_")}
         if target is not None:
-            _, score, *_ = scores.values()
+            _, _, score, *_ = row.values()
             row["reached"] = score >= jnp.asarray(target, score.dtype)
         return row
 
@@ -196,7 +210,12 @@ def _ensemble(net: Forward, data: Dataset, task: Task) -> Callable[[PyTree, Arra
 
     def ensemble(members: PyTree, count: Array, held: Held) -> dict[str, Array]:
         calibration, inputs = _calibration(held, data), _inputs(held.validation, data)
-        outputs = lax.map(lambda params: net.evaluate(joined(params, held.frozen), calibration, inputs), members)
+
+        def judged(params: PyTree) -> PyTree:
+            whole = joined(params, held.frozen)
+            return net.evaluate(whole, net.calibrate(whole, calibration), inputs)
+
+        outputs = lax.map(judged, members)
         places = len(jax.tree.leaves(members)[0])
         weights = (jnp.arange(places) < count) / jnp.maximum(count, 1)
         scores = task.scores(
@@ -228,9 +247,11 @@ def _check(batch_size: int, size: int, init: str, augment: Mapping[str, Any]) ->
     if init not in (*SCHEMES, "lsuv"):
         raise ValueError(f"init must be one of {', '.join((*SCHEMES, 'lsuv'))}, not {init!r}")
     kinds = [name for name in inspect.signature(augmented).parameters if name not in ("key", "images")]
-    for name in augment:
+    for name, strength in augment.items():
         if name not in kinds:
             raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(kinds)}")
+        if isinstance(strength, int | float) and not strength >= 0:
+            raise ValueError(f"{name} must be a number of at least 0, not {strength}")
 
 
 def _fresh(net: Forward, data: Dataset, init: str, gain: float | Array, known: Mapping) -> Callable[[Array], PyTree]:
