@@ -63,10 +63,20 @@ def pieces(course: Course, times: Sequence[float] | np.ndarray) -> list[np.ndarr
     ]
 
 
-def stage(results: Any, chosen: Selection, *, axis: str, size: tuple[int, int], view: str, panel: bool) -> Stage:
-    """Draw what stands still, and turn every path into pixels."""
+def stage(
+    results: Any,
+    chosen: Selection,
+    *,
+    axis: str,
+    size: tuple[int, int],
+    view: str,
+    panel: bool,
+    surface: Field | None = None,
+    what: str = "",
+) -> Stage:
+    """Draw what stands still, and turn every path into pixels; `what` the shading means, if not the usual."""
     field_id = chosen.best.field_id.iloc[0]
-    surface = field(results, field_id, chosen.minimum)
+    surface = surface or field(results, field_id, chosen.minimum)
     found = [track for track in tracks(chosen.best, chosen.curves)[::-1] if len(track.xy)]
     points = points_of(results, field_id)
     dpi = size[1] / TALL
@@ -83,7 +93,7 @@ def stage(results: Any, chosen: Selection, *, axis: str, size: tuple[int, int], 
         beside = style.inches(sheet, left, 0.72, size[0] / dpi - left - 2.1, tall)
         graphs = side_panel(beside, found, axis)
     height_of = "height: " + ("value" if surface.signed else "log of the gap")
-    what = scale(surface, chosen) if view == "2d" else height_of
+    what = what or (scale(surface, chosen) if view == "2d" else height_of)
     style.title(sheet, style.name(chosen.problem), f"{chosen.how} · {what}", right=2.3)
     free = size[0] - beside.get_window_extent().x1 - 33 * dpi / 72
     labels = [label(sheet, track, surface.signed, free) for track in found]
@@ -152,8 +162,8 @@ def ground_3d(sheet: Figure, box: tuple, surface: Field, found: list[Track], poi
         axis.pane.set(facecolor="#fafbfc", edgecolor="#e3e7eb")
         axis._axinfo["grid"].update(color="#eceff2", linewidth=0.5)
     ax.tick_params(labelsize=7, colors=style.QUIET, pad=0)
-    ax.set_xlabel("$x_0$", fontsize=10, color=style.QUIET, labelpad=-4)
-    ax.set_ylabel("$x_1$", fontsize=10, color=style.QUIET, labelpad=-4)
+    ax.set_xlabel(surface.names[0], fontsize=10, color=style.QUIET, labelpad=-4)
+    ax.set_ylabel(surface.names[1], fontsize=10, color=style.QUIET, labelpad=-4)
     sheet.canvas.draw()
     low, high = np.array([surface.x[[0, -1]], surface.y[[0, -1]]]).T
 

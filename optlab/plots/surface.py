@@ -27,6 +27,7 @@ class Field(NamedTuple):
     floor: float  #: what heights are measured from
     unit: float  #: smallest height told apart
     signed: bool  #: symmetric logarithm about 0 instead of the logarithm above the floor
+    names: tuple[str, str] = ("$x_0$", "$x_1$")  #: of its axes, short
 
 
 def field(results: Any, field_id: str, minimum: float | None) -> Field:
@@ -99,8 +100,8 @@ def background(ax: Axes, surface: Field, avoid: np.ndarray | None = None, labels
         spine.set(color="#aab2bb", linewidth=0.7)
     ax.tick_params(labelsize=8, colors=style.QUIET, length=3, width=0.6)
     # Beside the end of the axis: below it the key has its place.
-    ax.annotate("$x_0$", (1, 0), (6, -3), "axes fraction", "offset points", fontsize=10, color=style.QUIET)
-    ax.set_ylabel("$x_1$", fontsize=10, color=style.QUIET, rotation=0, labelpad=5)
+    ax.annotate(surface.names[0], (1, 0), (6, -3), "axes fraction", "offset points", fontsize=10, color=style.QUIET)
+    ax.set_ylabel(surface.names[1], fontsize=10, color=style.QUIET, rotation=0, labelpad=5)
     return ax
 
 
