@@ -19,7 +19,8 @@ from .surface import KINDS, exit_point
 
 CLOCKS = {"step": "step", "evals": "evaluations"}
 FADE = 0.09  #: share of the logarithmic time that the bright trail covers
-PIECES = 24  #: steps of its colour
+PIECES = 24  #: steps of its colour at most
+SHORT = 2.5  #: pixels; shorter pieces cannot be told apart
 PAST = 0.6  #: how much of its colour a path keeps behind the trail
 MIDDLE = "#b3bfcb"  #: the mean colour of the surface, which the rest is mixed with
 POSTS = KINDS | {"start": ("o", 7, "start")}
@@ -30,16 +31,19 @@ class Brush(NamedTuple):
 
     renderer: Any
     clip: Bbox
+    pens: dict[tuple, Any]  #: those that have been used; making one takes as long as drawing with it
 
     def stroke(self, points: np.ndarray, tint: str, width: float, cap: str = "round") -> None:
         """A line through pixels; width in points."""
-        pen = self.renderer.new_gc()
-        pen.set_foreground(_rgba(tint), isRGBA=True)
-        pen.set_linewidth(width)
-        pen.set_capstyle(cap)
-        pen.set_joinstyle("round")
-        pen.set_clip_rectangle(self.clip)
-        self.renderer.draw_path(pen, Shape(points), IdentityTransform(), None)
+        pen = self.pens.get((tint, width, cap))
+        if pen is None:
+            pen = self.pens[tint, width, cap] = self.renderer.new_gc()
+            pen.set_foreground(_rgba(tint), isRGBA=True)
+            pen.set_linewidth(width)
+            pen.set_capstyle(cap)
+            pen.set_joinstyle("round")
+            pen.set_clip_rectangle(self.clip)
+        self.renderer.draw_path(pen, Shape(points), STILL, None)
 
     def mark(self, place: np.ndarray, shape: Any, tint: str, size: float, rim: str = style.PAPER) -> None:
         """A filled marker with a rim; size in points."""
@@ -54,6 +58,7 @@ class Brush(NamedTuple):
 
 
 _rgba = cache(to_rgba)
+STILL = IdentityTransform()
 
 
 def frames(scene: Stage, times: np.ndarray) -> Iterator[np.ndarray]:
@@ -68,7 +73,7 @@ def frames(scene: Stage, times: np.ndarray) -> Iterator[np.ndarray]:
     renderer = canvas.get_renderer()
     buffer = np.asarray(canvas.buffer_rgba())
     kept = buffer.copy()
-    surface, panel = Brush(renderer, scene.field), Brush(renderer, grown(scene.panel, 3))
+    surface, panel = Brush(renderer, scene.field, {}), Brush(renderer, grown(scene.panel, 3), {})
     now = np.log1p(times)
     for k, time in enumerate(now):
         buffer[:] = kept
@@ -108,18 +113,19 @@ def extend(brush: Brush, course: Course, earlier: float, before: float, time: fl
 def trail(brush: Brush, course: Course, time: float, length: float) -> None:
     """The last stretch, opaque, from the muted colour to the full one."""
     time = min(time, course.time[-1] + length)
-    joints = np.linspace(max(time - length, 0), time, PIECES + 1)
-    if joints[0] >= course.time[-1]:
+    first = max(time - length, 0)
+    if first >= course.time[-1]:
         return
-    stretch = pieces(course, joints)
-    whole = np.concatenate(stretch)
+    (whole,) = pieces(course, (first, time))
     if np.ptp(whole, axis=0).max() < 1:
         return
     brush.stroke(whole, style.PAPER, 3.6, "butt")
     full = style.color(course.optimizer)
-    for k, part in enumerate(stretch):
+    count = int(np.clip(np.hypot(*np.diff(whole, axis=0).T).sum() / SHORT, 4, PIECES))
+    joints = np.linspace(first, time, count + 1)
+    for k, part in enumerate(pieces(course, joints)):
         if joints[k] < course.time[-1]:
-            share = (k + 1) / PIECES
+            share = (k + 1) / count
             brush.stroke(part, style.mix(full, MIDDLE, PAST + (1 - PAST) * share), 1.35 + 0.75 * share)
 
 
@@ -146,7 +152,7 @@ def paint_labels(scene: Stage, renderer: Any, buffer: np.ndarray, heads: list[np
     order = style.stacking(np.array(heads[::-1]), box.y0, box.y1, room)
     order = [len(heads) - 1 - k for k in order]
     wanted = np.maximum.accumulate(np.clip([heads[k][1] for k in order], box.y0, box.y1))
-    everywhere = Brush(renderer, Bbox.from_bounds(0, 0, renderer.width, renderer.height))
+    everywhere = Brush(renderer, Bbox.from_bounds(0, 0, renderer.width, renderer.height), {})
     for k, y in zip(order, style.spread(wanted, room, box.y0, box.y1), strict=True):
         optimizer, edge = scene.courses[k].optimizer, box.x1 + 14 * point
         leader = np.array([heads[k], (edge - 3 * point, y), (edge + 2 * point, y)])
