@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from optlab.optimizers.hessian import eigenpairs
 from optlab.passage import on_plateau
 from optlab.run import BOUND
 from optlab.types import Array, Point, Status, Surface, minimum
@@ -45,7 +46,7 @@ def ending(surface: Surface, x: Array) -> Ending:
     def look(place, _):
         slope, hessian = gradient(place), jax.hessian(surface.fn)(place)
         usable = jnp.all(jnp.isfinite(hessian)) & jnp.all(jnp.isfinite(slope))
-        roots, vectors = _spectrum(jnp.where(usable, hessian, 0))
+        roots, vectors = eigenpairs(jnp.where(usable, hessian, 0))
         regular = jnp.abs(roots) > SINGULAR * jnp.max(jnp.abs(roots))
         step = vectors @ jnp.where(regular, (slope @ vectors) / jnp.where(regular, roots, 1), 0)
         # On the slope of a plateau Newton's steps are short, too, but lead to no zero of the gradient.
@@ -67,17 +68,6 @@ def ending(surface: Surface, x: Array) -> Ending:
         left[0], jnp.sum(roots[1] < -size), jnp.any(jnp.abs(roots[1]) <= size), jnp.argmin(distances),
         jnp.min(distances), jnp.asarray(gap / scale), on_plateau(slope[0], jnp.max(width), gap),
     )  # fmt: skip
-
-
-def _spectrum(H: Array) -> tuple[Array, Array]:
-    """Eigenvalues and vectors; in the plane by formula, since a call of LAPACK for each of many runs is dear."""
-    if H.shape != (2, 2):
-        return jnp.linalg.eigh(H)
-    (a, b), (_, c) = H
-    angle = jnp.arctan2(2 * b, a - c) / 2
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    middle, half = (a + c) / 2, jnp.hypot((a - c) / 2, b)
-    return jnp.stack([middle + half, middle - half]), jnp.array([[cos, -sin], [sin, cos]])
 
 
 def names(points: Sequence[Point], at: Ending, status: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -36,8 +36,8 @@ USAGE = """optlab landscape KIND ...: what a loss looks like
     spectrum FOLDER [run=ID,...]     the Hessian's spectral density and leading eigenvalues
   Of problems:
     basins problem=himmelblau optimizer=newton,momentum [size=512]
-    stability problem=ellipsoid optimizer=heavy_ball \\
-              'optimizer.learning_rate=tag(log,interval(0.01,10))' 'optimizer.beta=interval(0,0.99)' [size=256]
+    stability problem=quadratic optimizer=heavy_ball \\
+              'optimizer.learning_rate=tag(log,interval(0.01,10))' 'optimizer.momentum=interval(0,0.99)' [size=256]
 
 Options: """
 

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from optlab.optimizers.counts import Counts, zero
 from optlab.optimizers.descent import dot, searched
-from optlab.optimizers.hessian import gauss_newton_products, matrix, products, real_type, require, spectrum
+from optlab.optimizers.hessian import gauss_newton_products, matrix, products, real_type, require, solution, spectrum
 from optlab.optimizers.linear_cg import CURVED, conjugate_gradients
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree
@@ -82,7 +82,7 @@ def _searched(
 
 
 def _solve(value_fn, params, g):
-    return jnp.linalg.solve(matrix(value_fn, params), g)
+    return solution(matrix(value_fn, params), g)
 
 
 def newton(learning_rate: _Rate = 1.0) -> optax.GradientTransformationExtraArgs:
