@@ -19,10 +19,11 @@ USAGE = """optlab: benchmarks optimizers and shows loss surfaces
   optlab list [GROUP] [tag=T] [dim=N] [suite=S]
                                 what there is: optimizers, problems, workloads, suites, experiments, probes
   optlab show NAME              what it is: formula, facts, source, parameters, a small plot
+  optlab landscape KIND ...     slices, spectra, basins, stability maps of a loss; without arguments: how
   optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
 
 Keys: optimizer, optimizer.<parameter>, problem or suite, problem.<parameter> (dim, start, angle, noise, ...), steps,
-  seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true.
+  seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true, save=true|path.
 Values of a sweep: 1,2,3   range(0,10)   interval(0,1)   tag(log,interval(1e-4,1)), with
   sweep.points=N, sweep.sampling=grid|random|sobol, sweep.budget=N.
 Tables go to <results>/<name>/ (default results/study); read them with optlab.load(folder).
