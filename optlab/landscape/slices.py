@@ -13,6 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from optlab.landscape.directions import Plane, place
 from optlab.types import Array, Problem, PyTree
+from optlab.workloads.convolution import outside_loops
 
 __all__ = ["STATISTICS", "surveyed", "values_on"]
 
@@ -61,7 +62,8 @@ def values_on(
     """Losses and scores at points of a plane: {name: `[N]`}, ``value`` among them.
 
     The points of a chunk follow one another in a compiled loop, `width` side by side; chunks take the cores of a CPU,
-    and each is divided among the devices of other kinds. So memory does not grow with the grid.
+    and each is divided among the devices of other kinds. So memory does not grow with the grid. A network with
+    convolutions has chunks of one point on a CPU, since XLA's are slow in a loop.
 
     Args:
       problem: whose loss it is.
@@ -79,8 +81,10 @@ def values_on(
     _check(plane, coordinates)
     heavy = bool(jax.tree.leaves(problem.data))
     devices = tuple(jax.devices())
+    cpu = devices[0].platform == "cpu"
+    most = 1 if cpu and heavy and _convolves(plane.origin) else CHUNK if heavy else LIGHT_CHUNK
     # The same program for a grid of any size.
-    size = min(CHUNK if heavy else LIGHT_CHUNK, 1 << (len(coordinates) - 1).bit_length())
+    size = min(most, 1 << (len(coordinates) - 1).bit_length())
     size = -(-size // len(devices)) * len(devices)
     width = width or (1 if heavy else size // len(devices))
     program = _program(surveyed(problem, statistics), width, devices)
@@ -94,12 +98,14 @@ def values_on(
             found = program(plane, filled, data)
             return {name: np.asarray(column)[: len(rows)] for name, column in found.items()}
 
-    parts = []
-    with ThreadPoolExecutor((os.cpu_count() or 1) if devices[0].platform == "cpu" else 1) as pool:
-        for part in pool.map(chunk, range(0, len(coordinates), size)):
-            parts.append(part)
+    parts = [chunk(0)]  # and compiled, once
+    with ThreadPoolExecutor((os.cpu_count() or 1) if cpu else 1) as pool:
+        for part in pool.map(chunk, range(size, len(coordinates), size)):
             if progress is not None:
-                progress(len(part["value"]))
+                progress(len(parts[-1]["value"]))
+            parts.append(part)
+    if progress is not None:
+        progress(len(parts[-1]["value"]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -112,6 +118,9 @@ def _program(survey: Survey, width: int, devices: tuple) -> Callable[[Plane, Arr
 
     def mapped(plane: Plane, coordinates: Array, data: PyTree) -> dict[str, Array]:
         each = partial(at, plane, data)
+        if len(coordinates) == 1:
+            with outside_loops():
+                return jax.tree.map(lambda leaf: leaf[None], each(coordinates[0]))
         if width >= len(coordinates):
             return jax.vmap(each)(coordinates)
         return lax.map(each, coordinates, batch_size=width if width > 1 else None)
@@ -122,6 +131,11 @@ def _program(survey: Survey, width: int, devices: tuple) -> Callable[[Plane, Arr
     mesh = Mesh(np.array(devices), ("points",))
     specs = (everywhere, divided, everywhere)
     return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=divided, check_vma=False))
+
+
+def _convolves(params: PyTree) -> bool:
+    """Whether there are kernels of convolutions, `[height, width, in, out]`."""
+    return any(jnp.ndim(leaf) == 4 for leaf in jax.tree.leaves(params))
 
 
 def _check(plane: Plane, coordinates: np.ndarray) -> None:

@@ -2,10 +2,12 @@
 
 On a CPU a convolution within a loop falls off XLA's fast path, and over members with weights of their own (`vmap`) it
 becomes a grouped one: both cost about ten times as much. Products of matrices keep their speed in either. Other
-devices take XLA's.
+devices take XLA's, and so does what is evaluated `outside_loops`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -17,8 +19,26 @@ from optlab.types import Array
 
 __all__ = ["convolution"]
 
+#: Whether what is traced is called step by step from Python.
+_OUTSIDE = ContextVar("outside_loops", default=False)
+
 #: What it costs to copy one entry of a patch, in multiplications of it (measured: 10 to 45 on two processors).
 COPY = 32
+
+
+@contextmanager
+def outside_loops(outside: bool = True) -> Iterator[None]:
+    """What is traced within is in no compiled loop (or is, where a part of it goes back to one)."""
+    token = _OUTSIDE.set(outside)
+    try:
+        yield
+    finally:
+        _OUTSIDE.reset(token)
+
+
+def are_outside_loops() -> bool:
+    """Whether tracing is `outside_loops`."""
+    return _OUTSIDE.get()
 
 
 def convolution(
@@ -45,7 +65,7 @@ def convolution(
       rhs_dilation: the kernel's entries so far apart.
       dimension_numbers, feature_group_count, others: as there; groups are left to XLA.
     """
-    if jax.default_backend() != "cpu" or feature_group_count != 1:
+    if jax.default_backend() != "cpu" or feature_group_count != 1 or are_outside_loops():
         return lax.conv_general_dilated(
             lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
             **others,

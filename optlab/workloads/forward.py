@@ -11,11 +11,15 @@ from flax.errors import InvalidRngError
 from jax import lax
 
 from optlab.types import Array, PyTree
+from optlab.workloads.convolution import are_outside_loops, outside_loops
 
 __all__ = ["Forward", "forward"]
 
 #: Examples that are measured side by side; more would only take memory.
 TOGETHER = 512
+
+#: The same where a compiled loop over parts would cost a convolution its speed.
+WHOLE = 2048
 
 #: Types of numbers that a network may compute in; ``same`` is that of its parameters.
 COMPUTE = ("same", "bfloat16", "float16", "float32")
@@ -79,8 +83,14 @@ def forward(network: nn.Module, shape: Sequence[int], compute: str = "same") -> 
 def _in_parts(part: Callable[[Array], PyTree], inputs: Array) -> PyTree:
     """A function of examples, of so many at a time that memory stays bounded."""
     size = len(inputs)
-    if size <= TOGETHER:
+    if size <= (WHOLE if are_outside_loops() else TOGETHER):
         return part(inputs)
+    with outside_loops(False):
+        return _one_after_the_other(part, inputs)
+
+
+def _one_after_the_other(part: Callable[[Array], PyTree], inputs: Array) -> PyTree:
+    size = len(inputs)
     count = -(-size // TOGETHER)
     filled = jnp.concatenate([inputs, inputs[: count * TOGETHER - size]])
     outputs = lax.map(part, filled.reshape(count, TOGETHER, *inputs.shape[1:]))
