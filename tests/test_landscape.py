@@ -249,6 +249,21 @@ def test_the_centre_is_what_was_measured_and_statistics_are_recomputed_or_frozen
         landscape.values_on(problem, plane, at, statistics="old")
 
 
+def test_convolutions_are_taken_out_of_the_loop_and_say_the_same():
+    data = optlab.workloads.digits()
+    problem = optlab.workloads.training(network=optlab.workloads.lenet5(width=0.5), data=data, evaluated=32)
+    params = jax.jit(problem.init)(jax.random.key(0))
+    plane = landscape.random_plane(jax.random.key(1), params)
+    at = np.array([[0.0, 0.0], [0.5, -0.5], [1.0, 0.2]])
+    found = landscape.values_on(problem, plane, at)
+    measure = jax.jit(problem.measure)  # patches times a matrix
+    for k, coordinates in enumerate(at):
+        measured = measure(landscape.place(plane, coordinates), problem.data)
+        # float32 sums of a hundred products in two orders
+        np.testing.assert_allclose(found["value"][k], measured["value"], rtol=1e-4)
+        np.testing.assert_allclose(found["validation_loss"][k], measured["validation_loss"], rtol=1e-4)
+
+
 # Paths
 
 

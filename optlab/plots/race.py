@@ -1,5 +1,6 @@
 """The race: all optimizers start from one place, and the film shows who arrives when."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Shape
+from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 
 from . import style, video
@@ -47,14 +49,21 @@ class Brush(NamedTuple):
 
     def mark(self, place: np.ndarray, shape: Any, tint: str, size: float, rim: str = style.PAPER) -> None:
         """A filled marker with a rim; size in points."""
-        style_of = MarkerStyle(shape)
-        pen = self.renderer.new_gc()
-        pen.set_foreground(_rgba(rim), isRGBA=True)
-        pen.set_linewidth(0.9)
-        pen.set_joinstyle("miter")
-        pixels = self.renderer.points_to_pixels(size)
-        move = style_of.get_transform() + Affine2D().scale(pixels).translate(*place)
-        self.renderer.draw_path(pen, style_of.get_path(), move, _rgba(tint))
+        pen = self.pens.get(rim)
+        if pen is None:
+            pen = self.pens[rim] = self.renderer.new_gc()
+            pen.set_foreground(_rgba(rim), isRGBA=True)
+            pen.set_linewidth(0.9)
+            pen.set_joinstyle("miter")
+        outline = _outline(shape, self.renderer.points_to_pixels(size))
+        self.renderer.draw_path(pen, outline, Affine2D().translate(*place), _rgba(tint))
+
+
+@cache
+def _outline(shape: Any, pixels: float) -> Shape:
+    """A marker of a size in pixels, about 0."""
+    style_of = MarkerStyle(shape)
+    return (style_of.get_transform() + Affine2D().scale(pixels)).transform_path(style_of.get_path())
 
 
 _rgba = cache(to_rgba)
@@ -90,7 +99,7 @@ def frames(scene: Stage, times: np.ndarray) -> Iterator[np.ndarray]:
         if scene.graphs:
             heads = [head(panel, course, time) for course in scene.graphs]
         paint_labels(scene, renderer, buffer, heads, time)
-        paint_clock(scene, renderer, times[k])
+        paint_clock(scene, buffer, times[k])
         yield buffer
 
 
@@ -165,7 +174,7 @@ def paint_labels(scene: Stage, renderer: Any, buffer: np.ndarray, heads: list[np
         np.minimum(spot, picture[max(-top, 0) :][: spot.shape[0], : spot.shape[1]], out=spot)
 
 
-def paint_clock(scene: Stage, renderer: Any, now: float) -> None:
+def paint_clock(scene: Stage, buffer: np.ndarray, now: float) -> None:
     """Step and evaluations in the corner; a range where optimizers have spent different numbers."""
     kind = scene.axis
     other = "evaluations" if kind == "step" else "step"
@@ -176,7 +185,35 @@ def paint_clock(scene: Stage, renderer: Any, now: float) -> None:
     scene.corner[0].set_text(f"{kind.removesuffix('s')} {int(now + 1e-9):,}")
     scene.corner[1].set_text(f"{words} {most}" if least == most else f"{words} {least} to {most}")
     for text in scene.corner:
-        text.draw(renderer)
+        write(buffer, text)
+
+
+def write(buffer: np.ndarray, text: Text) -> None:
+    """A right-aligned text on paper, put together from pictures of its words and digits: glyphs are slow."""
+    tint, size, weight = text.get_color(), text.get_fontsize(), text.get_fontweight()
+    words = [word for word in re.split(r"([\d,])", text.get_text()) if word]
+    pictures = [_picture(word, size, weight, tint, text.figure.dpi) for word in words]
+    x, y = text.get_transform().transform(text.get_position())
+    left = int(x) - sum(picture.shape[1] for picture in pictures)
+    for picture in pictures:
+        rows, columns = picture.shape[:2]
+        top = int(len(buffer) - y - rows / 2)
+        spot = buffer[max(top, 0) : top + rows, left : left + columns]
+        np.minimum(spot, picture[max(-top, 0) :][: spot.shape[0], : spot.shape[1]], out=spot)
+        left += columns
+
+
+@cache
+def _picture(word: str, size: float, weight: str, tint: str, dpi: float) -> np.ndarray:
+    """A word in its full width, blanks included, on white: RGBA."""
+    look = {"fontsize": size, "weight": weight}
+    blank = style.figure(4, 1, dpi)
+    wide, dot = (blank.text(0, 0, t, **look).get_window_extent().width for t in (f"{word}.", "."))
+    small = style.figure(max(1, round(wide - dot)) / dpi, round(2 * size * dpi / 72) / dpi, dpi)
+    small.text(0, 0.32, word, color=tint, va="baseline", **look)  # half of a digit's height below the middle
+    canvas = FigureCanvasAgg(small)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
 
 
 def timing(scene: Stage, count: int) -> np.ndarray:

@@ -17,9 +17,10 @@ from PIL import Image, ImageChops
 Write = Callable[[np.ndarray], None]
 #: Colours as the screens take them, even sizes, playable before it is loaded.
 H264 = "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
-H264 += " -c:v libx264 -pix_fmt yuv420p -crf 20 -movflags +faststart"
+H264 += " -c:v libx264 -preset veryfast -pix_fmt yuv420p -crf 20 -movflags +faststart"
 #: Two passes over a lossless file. One pass that splits the stream would hold every frame in ffmpeg.
-PALETTE = "palettegen=max_colors=255:stats_mode=full"
+#: Each fifth frame has the colours of those between.
+PALETTE = r"select=not(mod(n\,5)),palettegen=max_colors=255:stats_mode=full"
 USE = "paletteuse=dither=none:diff_mode=rectangle"
 
 
