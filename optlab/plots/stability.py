@@ -152,7 +152,7 @@ def page(rows: pd.DataFrame, theory: pd.DataFrame, problem: str) -> Figure:
         draw_map(ax, maps[k], theory[theory.optimizer == maps[k].optimizer], down, up)
 
     same = len({panel.keys for panel in maps}) == 1
-    sheet, axes = multiples(len(maps), heads, 0.86, body)
+    sheet, axes = multiples(len(maps), heads, 0.86, body, space=0.45)
     for k, ax in enumerate(axes):
         if ax.xaxis.get_tick_params().get("labelbottom", True) or not same:
             ax.set_xlabel(axis_name(maps[k].keys[0]), fontsize=8.5, color=style.QUIET, labelpad=2)
