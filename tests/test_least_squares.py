@@ -14,6 +14,7 @@ import yaml
 
 import optlab
 from optlab import Status, surfaces
+from optlab.optimizers import least_squares
 from optlab.optimizers.counts import Counts, Evaluated, nodes
 from optlab.optimizers.least_squares import gauss_newton, geodesic_levenberg_marquardt, levenberg_marquardt
 from optlab.optimizers.matrix_free_least_squares import matrix_free_levenberg_marquardt
@@ -391,3 +392,16 @@ def test_nist_certified_parameters_are_found_from_both_starts_to_seven_digits(da
 def test_counts_of_all_parts_are_found_in_the_state():
     for make in METHODS:
         assert nodes(make().init(jnp.zeros(2)), Counts)
+
+
+@pytest.mark.parametrize("rank", [40, 30], ids=["full", "deficient"])
+def test_a_tall_jacobian_of_many_parameters_has_the_same_damped_step(rank):
+    rng = np.random.default_rng(0)
+    J, r = rng.standard_normal((200, rank)) @ rng.standard_normal((rank, 40)), rng.standard_normal(200)
+    model = least_squares._scaled(jnp.asarray(r), jnp.asarray(J), jnp.zeros(40))
+    D, damping = np.linalg.norm(J, axis=0), 0.3
+    np.testing.assert_allclose(model.D, D, rtol=1e-12)
+    assert (np.asarray(model.sigma) > 0).sum() == rank
+    p = (model.V @ least_squares._damped(model, damping)) / D
+    # (J'J + damping D^2) p = -J'r; its condition is 1e3 to 1e4
+    np.testing.assert_allclose((J.T @ J + damping * np.diag(D**2)) @ p, -J.T @ r, rtol=1e-9, atol=1e-9)

@@ -35,6 +35,10 @@ __all__ = [
 
 Residual = Callable[[Array], Array]
 
+#: From so many parameters on a tall Jacobian is made square before its SVD, by a QR factorization of [J, r] that forms
+#: no Q: Q^T r is its last column.
+MANY = 32
+
 
 class GaussNewtonState(NamedTuple):
     """State of `gauss_newton`."""
@@ -150,7 +154,11 @@ def _scaled(r: Array, J: Array, D: Array) -> ScaledModel:
     """The model at a point; `D` is the scale so far, and grows with the columns of J (More 1978, eq. 6.3)."""
     D = jnp.maximum(D, jnp.sqrt(jnp.sum(J * J, axis=0)))
     D = jnp.where(D > 0, D, 1)
-    U, sigma, Vt = jnp.linalg.svd(J / D[None, :], full_matrices=False)
+    A, d = J / D[None, :], D.size
+    if d >= MANY and len(r) >= 2 * d:
+        R = jnp.linalg.qr(jnp.concatenate([A, r[:, None]], axis=1), mode="r")
+        A, r = R[:d, :d], R[:d, d]
+    U, sigma, Vt = jnp.linalg.svd(A, full_matrices=False)
     sigma = jnp.where(sigma > jnp.finfo(J.dtype).eps * max(J.shape) * sigma[0], sigma, 0)
     missing = D.size - sigma.size
     return ScaledModel(
