@@ -33,7 +33,7 @@ class Brush(NamedTuple):
 
     renderer: Any
     clip: Bbox
-    pens: dict[tuple, Any]  #: those that have been used; making one takes as long as drawing with it
+    pens: dict[Any, Any]  #: those that have been used; making one takes as long as drawing with it
 
     def stroke(self, points: np.ndarray, tint: str, width: float, cap: str = "round") -> None:
         """A line through pixels; width in points."""
