@@ -14,7 +14,7 @@ FLOORS = [
     {"types"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
-    {"training_loop"},
+    {"training_loop", "explorer"},
     {"sweep", "labels"},
     {"app"},
 ]

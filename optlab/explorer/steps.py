@@ -1,0 +1,103 @@
+"""One step of a run for the page: numbers and a state in, the next state out, as JAX traces it and as JavaScript.
+
+The step is that of `optlab.run`, with its own verdict on convergence and divergence, without the bookkeeping that only
+a trace shows: no ladder of targets, no passage of saddles, no counts. A slider is one number.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.tree_util import keystr
+
+from optlab.explorer.translate import translate
+from optlab.optimizers.counts import zero
+from optlab.problems import from_surface
+from optlab.run import GTOL, PATIENCE, State, advance, split_key, start
+from optlab.types import Array, Problem, Surface
+
+#: (numbers by name) -> transform; called with tracers.
+Make = Callable[..., optax.GradientTransformation]
+
+
+def lean(state: State) -> State:
+    """Without what is carried for the columns of a trace."""
+    return state._replace(best=None, counts=None, missed=None, passage=None)
+
+
+class Descent:
+    """An optimizer on a surface, step by step, from any point.
+
+    Args:
+      surface: what to descend.
+      make: the optimizer, from its numeric hyperparameters by keyword.
+      numbers: those that stay open, with any value; the others are `make`'s own.
+      gtol, patience: as for `optlab.run`.
+    """
+
+    def __init__(
+        self,
+        surface: Surface,
+        make: Make,
+        numbers: Mapping[str, float],
+        *,
+        gtol: float = GTOL,
+        patience: int = PATIENCE,
+    ):
+        self.surface, self.make, self.gtol, self.patience = surface, make, gtol, patience
+        self.numbers = {name: jax.ShapeDtypeStruct((), np.dtype(float)) for name in sorted(numbers)}
+        self.x = jax.ShapeDtypeStruct(np.shape(surface.start), np.dtype(float))
+
+    def _case(self, numbers: Mapping[str, Array]) -> tuple[Problem, optax.GradientTransformation]:
+        problem = from_surface(self.surface)._replace(minimum=None, landmarks=None)
+        return problem, self.make(**numbers)
+
+    def start(self, numbers: Mapping[str, Array], x: Array) -> State:
+        """The state before the first step, from a point: `[d]`."""
+        problem, optimizer = self._case(numbers)
+        return lean(start(problem, optimizer, split_key(jax.random.key(0)), gtol=self.gtol, params=x))
+
+    def step(self, numbers: Mapping[str, Array], state: State) -> State:
+        """The next state; one that has ended stays as it is."""
+        problem, optimizer = self._case(numbers)
+        whole = state._replace(best=state.value, counts=zero())
+        _, key = split_key(jax.random.key(0))
+        return lean(advance(problem, optimizer, key, whole, gtol=self.gtol, patience=self.patience))
+
+    @cached_property
+    def state(self) -> State:
+        """The shapes and types of a state."""
+        with jax.enable_x64(True):
+            return jax.eval_shape(self.start, self.numbers, self.x)
+
+    @cached_property
+    def leaves(self) -> tuple[str, ...]:
+        """The names of a state's leaves, in order: ``params``, ``status``, ``opt_state[0].mu`` and so on."""
+        return tuple(keystr(path).removeprefix(".") for path, _ in jax.tree_util.tree_leaves_with_path(self.state))
+
+    def leaf(self, name: str) -> int:
+        """The place of a leaf, for whoever reads a state in JavaScript."""
+        return self.leaves.index(name)
+
+    def javascript(self, name: str) -> str:
+        """Source of ``NAME_start`` (numbers, then the point) and ``NAME_step`` (numbers, then the state's leaves).
+
+        Numbers come in the alphabetical order of their names, as in `numbers`.
+        """
+        first = translate(f"{name}_start", self.start, self.numbers, self.x)
+        return first + translate(f"{name}_step", self.step, self.numbers, self.state)
+
+
+def value(name: str, surface: Surface) -> str:
+    """Source of a function of the surface: leaves [x] -> [f(x)], for contours and heights."""
+    return translate(name, lambda x: jnp.asarray(surface.fn(x)), jax.ShapeDtypeStruct(np.shape(surface.start), float))
+
+
+def with_slope(name: str, surface: Surface) -> str:
+    """Source of value and gradient: leaves [x] -> [f(x), its gradient]."""
+    example: Any = jax.ShapeDtypeStruct(np.shape(surface.start), np.dtype(float))
+    return translate(name, jax.value_and_grad(surface.fn), example)
