@@ -392,6 +392,13 @@ def test_closed_forms_need_nothing_kept(tmp_path, optlab_command):
     np.testing.assert_allclose(path.value, results.curves.sort_values("step").value, rtol=1e-9)
 
 
+def test_of_a_large_sweep_runs_must_be_named(tmp_path, optlab_command):
+    words = ["-m", "problem=beale", "optimizer=adam", "steps=2", "optimizer.learning_rate=interval(0.1,1)"]
+    assert optlab_command(*words, "sweep.points=33")[0] == 0
+    code, _, errors = optlab_command("landscape", "motion", str(tmp_path / "study"))
+    assert code == 2 and "holds 33 runs to look at: state run=ID,... of some, such as " in errors
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -26,6 +26,9 @@ from optlab.app.plan import Group, patched, subset
 from optlab.probes import position
 from optlab.types import Probe, Problem, PyTree, Trace
 
+#: More runs than this are not all meant.
+MANY = 32
+
 #: The column of a trace that becomes a path.
 _PATH = "path"
 
@@ -96,6 +99,9 @@ def find(folder: Path, named: Sequence[str], *, changes: Mapping[str, Any] | Non
         named = known or list(runs.run_id[[_of_surface(results.curves)] * len(runs)])
         if not named:
             raise BadInput(f"no run in {folder} has kept its parameters: run it with save=path (or save=true)")
+        if len(named) > MANY:
+            some = ", ".join(str(name)[:8] for name in named[:3])
+            raise BadInput(f"{folder} holds {len(named)} runs to look at: state run=ID,... of some, such as {some}")
     problems: dict[str, Problem] = {}  # runs of one problem share it, and what is compiled for it
     return [_stored(folder, _one(runs, name), results.curves, changes or {}, problems) for name in named]
 
