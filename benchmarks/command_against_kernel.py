@@ -20,8 +20,8 @@ from benchmarks.jobs import STEPS, jobs, words
 from benchmarks.spent import Spent, spent
 from optlab.app import execute
 from optlab.app.main import main
+from optlab.cores import cores
 from optlab.run import recorded_steps
-from optlab.sweep import cores
 from optlab.table import load
 from optlab.types import Status
 

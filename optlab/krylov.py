@@ -99,6 +99,16 @@ def _unit(w: Array) -> Array:
     return w / jnp.where(size > 0, size, 1)
 
 
+def quadratic_forms(apply: Callable[[Array], Array], like: Array, key: Array, count: int) -> Array:
+    """v^T H v for so many vectors `[d]` of random signs, one after the other: each the trace on average: `[count]`."""
+
+    def seen(key):
+        v = jax.random.rademacher(key, like.shape, like.dtype)
+        return matmul(v, apply(v))
+
+    return lax.map(seen, jax.random.split(key, count))
+
+
 def recursion(product: Product, start: PyTree, steps: int) -> tuple[Array, Array]:
     """Lanczos' recursion as it stands, three vectors in memory: alpha `[m]`, beta `[m]`.
 

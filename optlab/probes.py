@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.krylov import FLAT, lanczos, matmul, negative_weight, quadrature, recursion, ritz_values
+from optlab.krylov import FLAT, lanczos, negative_weight, quadratic_forms, quadrature, recursion, ritz_values
 from optlab.types import Array, Problem, PyTree, full_batch
 
 #: Hessian-vector products for a largest eigenvalue.
@@ -58,12 +58,7 @@ def top_eigenvalues(problem: Problem, params: PyTree, *, k: int = 3, products: i
 def hessian_trace(problem: Problem, params: PyTree, *, products: int = PRODUCTS) -> Array:
     """The trace of the Hessian, the mean of v^T H v over vectors of random signs (Hutchinson 1990): `[]`."""
     product, start = _hessian(problem, params)
-
-    def seen(key):
-        v = jax.random.rademacher(key, start.shape, start.dtype)
-        return matmul(v, product(v))
-
-    return jnp.mean(lax.map(seen, jax.random.split(jax.random.key(0), products)))
+    return jnp.mean(quadratic_forms(product, start, jax.random.key(0), products))
 
 
 def negative_curvature(

@@ -7,7 +7,6 @@ quarters of its lanes have ended, the others go on in a narrower program where t
 
 import contextlib
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import optax
 from jax import lax
 
 from optlab import probes as asking
+from optlab.cores import cores
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, of_run
@@ -199,11 +199,6 @@ def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
 def is_key(leaf: Any) -> bool:
     """Whether an array holds the keys of random numbers, which cannot leave the device as they are."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def cores() -> int:
-    """Chunks to run at once: on a CPU each core takes one, another device runs one after the other."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
 def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0) -> int:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 
 #: From the ground up; a module imports only from floors below its own, or from its own room.
 FLOORS = [
-    {"types"},
+    {"types", "cores"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
     {"training_loop", "explorer"},

@@ -26,6 +26,7 @@ from optlab.app.build import make_optimizer, make_problem, problem_data, resolve
 from optlab.app.long_runs import Keeping, drive, forget
 from optlab.app.memory import check_fits, state_bytes
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
+from optlab.cores import cores
 from optlab.run import advance, recorded_steps, split_key, start
 from optlab.sweep import (
     HEAVY,
@@ -36,7 +37,6 @@ from optlab.sweep import (
     chunk_width,
     compile_for,
     compiled,
-    cores,
     first_rows,
     fresh_parameters,
     is_long,
@@ -148,19 +148,20 @@ def check_input(group: Group) -> None:
             raise
         except Exception as error:
             name = config["choices"]["problem"]
-            raise BadInput(f"the problem '{name}' cannot be made: {_sentence(error)}") from error
+            raise BadInput(f"the problem '{name}' cannot be made: {first_line(error)}") from error
         try:
             make_optimizer(config)
         except BadInput:
             raise
         except ValueError as error:
             name = config["choices"]["optimizer"]
-            raise BadInput(f"the optimizer '{name}' cannot be made: {_sentence(error)}") from error
+            raise BadInput(f"the optimizer '{name}' cannot be made: {first_line(error)}") from error
         except Exception:
             return  # what optax has against it, the run's row will say
 
 
-def _sentence(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says."""
     return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
@@ -217,7 +218,7 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
             return _run_split(group, rigid, study, ledger, pool)
         done = statuses.total()
         left = subset(group, np.arange(done, group.size))
-        sentence = f"{type(error).__name__}: {_sentence(error)}"
+        sentence = f"{type(error).__name__}: {first_line(error)}"
         _write_failed(left, ids[done:], sentence, study)
         study.progress(left.size)
         who = "{optimizer} on {problem}".format(**group.config["choices"])

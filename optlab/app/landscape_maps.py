@@ -10,6 +10,7 @@ import numpy as np
 from optlab.app.axes import Interval
 from optlab.app.bad_input import BadInput
 from optlab.app.build import complete, make_optimizer, make_problem, make_surface, parameter, problem_data
+from optlab.app.execute import STATUS_NAMES, first_line, precision
 from optlab.app.plan import patched
 
 Columns = dict[str, np.ndarray]
@@ -59,7 +60,7 @@ def basins(
 
     def mapped(config):
         config, chosen = _with_steps(config, steps), config["choices"]
-        with _precision(config):
+        with precision(config):
             surface = _made(config, "problem", lambda: make_surface(config["problem"]))
             if surface is None or len(np.asarray(surface.start)) < 2:
                 raise BadInput(f"a basin map needs a surface of two or more variables; {chosen['problem']} is none")
@@ -145,7 +146,7 @@ def stability(
             changed = patched(config, numbers)
             return make_problem(changed["problem"]), make_optimizer(changed)
 
-        with _precision(config):
+        with precision(config):
             data = _made(config, "problem", lambda: problem_data(config["problem"]))
             found = _made(
                 config,
@@ -252,12 +253,6 @@ def _side_by_side(work, configs: Sequence[Mapping[str, Any]]) -> list:
         return list(pool.map(work, configs))
 
 
-def _precision(config: Mapping[str, Any]):
-    import jax
-
-    return jax.enable_x64(config["precision"] == "float64")
-
-
 def _made(config: Mapping[str, Any], what: str, make):
     """What `make` makes; what it refuses is bad input, and so is a number on which a program's shape depends."""
     import jax
@@ -272,8 +267,7 @@ def _made(config: Mapping[str, Any], what: str, make):
             "shapes the program; a map can only vary others"
         ) from error
     except ValueError as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise BadInput(f"no map of {what} '{config['choices'][what]}': {reason}") from error
+        raise BadInput(f"no map of {what} '{config['choices'][what]}': {first_line(error)}") from error
 
 
 def _with_steps(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -313,9 +307,7 @@ def _rate(config: Mapping[str, Any]) -> float:
 
 
 def _status(numbers: np.ndarray) -> np.ndarray:
-    from optlab.types import Status
-
-    return np.array([status.name for status in Status], object)[numbers.ravel()]
+    return STATUS_NAMES.astype(object)[numbers.ravel()]
 
 
 def _chosen(config: Mapping[str, Any], size: int) -> Columns:

@@ -94,11 +94,12 @@ def connection(
         problem, first, second, key=jax.random.key(seed), steps=steps, learning_rate=learning_rate
     )
     t = np.linspace(0, 1, _whole(size))
-    straight = landscape.values_on(problem, landscape.line_between(first, second), t[:, None], statistics=statistics)
+    between = landscape.line_between(first, second)
+    straight = landscape.values_on(problem, between, t[:, None], statistics=statistics)
     bent = landscape.values_along(problem, curve, t, statistics=statistics)
     chosen = landscape.through(first, second, curve.bend)
     places = {
-        "line": _coordinates(chosen, [landscape.bezier_point(curve._replace(bend=_mean(first, second)), s) for s in t]),
+        "line": _coordinates(chosen, [landscape.place(between, s[None]) for s in t]),
         "bezier": _coordinates(chosen, [landscape.bezier_point(curve, s) for s in t]),
     }
     rows: list[Columns] = []
@@ -109,7 +110,7 @@ def connection(
             "curve": [name] * len(t), "t": t, **{key: np.asarray(v, float) for key, v in values.items()},
             "a": places[name][:, 0], "b": places[name][:, 1], "barrier": np.full(len(t), height),
         })  # fmt: skip
-    tables = {"connections": {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}}
+    tables = {"connections": _joined(rows)}
     if plane_size:
         sides = _framed(np.concatenate(list(places.values())), plane_size)
         tables |= _told(stored, chosen, sides, kind="connection", directions="solutions", normalize="none", seed=seed,
@@ -151,10 +152,6 @@ def _around(run: Stored, directions: str, normalize: str, seed: int, *, dimensio
     product = landscape.hessian_product(run.problem, params)
     pairs = landscape.top_eigenpairs(product, params, dimensions, key=key)
     return Plane(params, tuple(jax.tree.map(lambda leaf, k=k: leaf[k], pairs.vectors) for k in range(dimensions)))
-
-
-def _mean(first: Any, second: Any) -> Any:
-    return jax.tree.map(lambda a, b: (a + b) / 2, first, second)
 
 
 def _whole(size: int) -> int:

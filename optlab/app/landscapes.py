@@ -115,9 +115,8 @@ def _as(key: str, text: str, default: Any) -> Any:
 
 
 def _of_runs(kind: str, function: Callable, typed: Words) -> tuple[Path, bool]:
-    import jax
-
     from optlab.app import compilation_cache, stored_runs
+    from optlab.app.execute import precision
 
     if not typed.folder:
         raise BadInput(f"landscape {kind} takes a folder of tables: optlab landscape {kind} results/study")
@@ -132,7 +131,7 @@ def _of_runs(kind: str, function: Callable, typed: Words) -> tuple[Path, bool]:
     if len({(run.problem_name, run.config["precision"]) for run in stored}) > 1:
         raise BadInput("the runs are of several problems or precisions: state run=ID,... of one")
     part = table.digest([kind, [run.run_id for run in stored], read, typed.options])
-    with jax.enable_x64(stored[0].config["precision"] == "float64"):
+    with precision(stored[0].config):
         return folder, _once(folder, part, kind, lambda: function(stored, **typed.options))
 
 

@@ -7,6 +7,7 @@
 # pandas declares a selection from a frame to be a frame, a column or a value; pyright cannot tell which.
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -67,11 +68,9 @@ def keep(folder: Path, group: Group, ids: Sequence[str], trace: Trace) -> None:
         if paths is not None:
             steps = trace["step"][lane]
             kept = np.concatenate([[True], np.diff(steps) > 0])  # a run that has ended repeats its last row
-            place = folder / "paths" / f"{run_id}.npz"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary = place.with_name(f".{run_id}.{os.getpid()}.npz")
-            np.savez(temporary, steps=steps[kept], params=paths[lane][kept])
-            temporary.replace(place)
+            content = io.BytesIO()
+            np.savez(content, steps=steps[kept], params=paths[lane][kept])
+            _whole(folder / "paths" / f"{run_id}.npz", content.getvalue())
 
 
 def _whole(path: Path, content: bytes) -> None:

@@ -15,18 +15,13 @@ import optax
 from jax.tree_util import keystr
 
 from optlab.explorer.translate import translate
-from optlab.optimizers.counts import zero
+from optlab.landscape.outcomes import lean, lean_step
 from optlab.problems import from_surface
-from optlab.run import GTOL, PATIENCE, State, advance, split_key, start
+from optlab.run import GTOL, PATIENCE, State, split_key, start
 from optlab.types import Array, Problem, Surface
 
 #: (numbers by name) -> transform; called with tracers.
 Make = Callable[..., optax.GradientTransformation]
-
-
-def lean(state: State) -> State:
-    """Without what is carried for the columns of a trace."""
-    return state._replace(best=None, counts=None, missed=None, passage=None)
 
 
 class Descent:
@@ -64,9 +59,8 @@ class Descent:
     def step(self, numbers: Mapping[str, Array], state: State) -> State:
         """The next state; one that has ended stays as it is."""
         problem, optimizer = self._case(numbers)
-        whole = state._replace(best=state.value, counts=zero())
         _, key = split_key(jax.random.key(0))
-        return lean(advance(problem, optimizer, key, whole, gtol=self.gtol, patience=self.patience))
+        return lean_step(problem, optimizer, key, state, gtol=self.gtol, patience=self.patience)
 
     @cached_property
     def state(self) -> State:

@@ -4,7 +4,6 @@ Lanes go side by side, a row of them until its last one has ended, then the next
 program, and each core takes a tile. The step is that of `optlab.run`, without its bookkeeping.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from optlab.cores import cores
 from optlab.optimizers.counts import zero
 from optlab.run import GTOL, PATIENCE, State, advance, shown, split_key, start
 from optlab.types import Array, Problem, PyTree, Status
@@ -132,7 +132,7 @@ def outcomes(
     seeds = np.broadcast_to(np.asarray(seeds), (size,))
     width = lanes or _lanes(build, {name: column[0] for name, column in columns.items()}, data, keep)
     width = min(width, 1 << (size - 1).bit_length())
-    height = max(1, min(rows or ROWS, -(-size // (width * _cores()))))
+    height = max(1, min(rows or ROWS, -(-size // (width * cores()))))
     program = compiled(build, keep=tuple(sorted(keep)), steps=steps, gtol=gtol, patience=patience)
     x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
 
@@ -142,14 +142,9 @@ def outcomes(
             ends = program({name: column[here] for name, column in columns.items()}, seeds[here], data)
             return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[: size - first], ends)
 
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         parts = list(pool.map(tile, range(0, size, width * height)))
     return Outcomes(**jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))
-
-
-def _cores() -> int:
-    """Tiles to run at once: on a CPU each core takes one, another device runs one after the other."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
 def _lanes(build: Build, numbers: Mapping[str, Any], data: PyTree, keep: Sequence[str]) -> int:
@@ -190,23 +185,30 @@ def _keys(seed: Array | int) -> tuple[Array, Array]:
 
 
 def _begun(case: _Case, seed: Array | int, keep: Iterable[str], gtol: float) -> Lane:
-    state = _lean(start(case.problem, case.optimizer, _keys(seed), gtol=gtol))
+    state = lean(start(case.problem, case.optimizer, _keys(seed), gtol=gtol))
     if "speed" not in keep:
         return Lane(state, None)
     one, none = jnp.ones_like(state.value), jnp.zeros_like(state.value)
     return Lane(state, Losses(jnp.abs(state.value - jnp.asarray(case.floor, one.dtype)), one, one, none))
 
 
-def _lean(state: State) -> State:
+def lean(state: State) -> State:
     """Without what is carried for the columns of a trace: it would be read and written at each step."""
     return state._replace(best=None, counts=None, missed=None, passage=None)
+
+
+def lean_step(
+    problem: Problem, optimizer: optax.GradientTransformation, batch_key: Array, state: State, **limits: Any
+) -> State:
+    """`optlab.run.advance` of a `lean` state, on a problem without minimum and landmarks."""
+    whole = state._replace(best=state.value, counts=zero())
+    return lean(advance(problem, optimizer, batch_key, whole, **limits))
 
 
 def _onward(case: _Case, seed: Array, lane: Lane, *, steps: int, gtol: float, patience: int) -> Lane:
     """One step of a lane; whatever has ended, or has used up its budget, stays as it is."""
     before = lane.state
-    whole = before._replace(best=before.value, counts=zero())
-    after = _lean(advance(case.problem, case.optimizer, _keys(seed)[1], whole, gtol=gtol, patience=patience))
+    after = lean_step(case.problem, case.optimizer, _keys(seed)[1], before, gtol=gtol, patience=patience)
     spent = (after.status == Status.running) & (after.step >= steps)
     after = after._replace(status=jnp.where(spent, Status.max_steps, after.status).astype(before.status.dtype))
     if lane.losses is None:

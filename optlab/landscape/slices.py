@@ -1,6 +1,5 @@
 """What a problem says of many points of a line or a plane: one compiled program, in chunks, over cores and devices."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -11,6 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from optlab.cores import cores
 from optlab.landscape.directions import Plane, place
 from optlab.types import Array, Problem, PyTree
 from optlab.workloads.convolution import outside_loops
@@ -99,7 +99,7 @@ def values_on(
             return {name: np.asarray(column)[: len(rows)] for name, column in found.items()}
 
     parts = [chunk(0)]  # and compiled, once
-    with ThreadPoolExecutor((os.cpu_count() or 1) if cpu else 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for part in pool.map(chunk, range(size, len(coordinates), size)):
             if progress is not None:
                 progress(len(parts[-1]["value"]))

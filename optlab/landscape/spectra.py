@@ -251,12 +251,7 @@ def trace(product: Product, like: PyTree, *, key: Array, probes: int = 32) -> Es
     Source: Hutchinson, A stochastic estimator of the trace (1990), proposition 1.
     """
     apply, x, _ = flattened(product, like)
-
-    def seen(key):
-        v = jax.random.rademacher(key, x.shape, x.dtype)
-        return matmul(v, apply(v))
-
-    return _estimate(lax.map(seen, jax.random.split(key, probes)))
+    return _estimate(krylov.quadratic_forms(apply, x, key, probes))
 
 
 def trace_plus(product: Product, like: PyTree, *, key: Array, products: int = 48) -> Estimate:

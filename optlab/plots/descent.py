@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import video
 from .landscape import loss_field
-from .planes import as_surface, axis_names, chosen, on_plane
+from .planes import as_surface, axis_names, chosen, runs_on
 from .race import CLOCKS, film_of, pair
 from .selection import Selection, formats, one_of, score, whole
 from .stage import Stage, stage
@@ -51,7 +51,7 @@ def draw(
     one_of("clock", clock, CLOCKS)
     one_of("view", view, ("2d", "3d"))
     held = chosen(results, "plane", landscape, "plane FOLDER directions=path")
-    held = [plane for _, plane in held.iterrows() if len(on_plane(results, plane))]
+    held = [plane for _, plane in held.iterrows() if runs_on(results, plane)]
     if not held:
         raise ValueError(
             "no plane shows a path: run with save=path, then optlab landscape plane FOLDER directions=path"

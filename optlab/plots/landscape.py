@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from . import style
 from .contour import dense, paths
-from .planes import as_surface, axis_names, chosen, facts, on_plane, word
+from .planes import as_surface, axis_names, chosen, facts, runs_on, word
 from .selection import formats, names, one_of
 from .stage import ground_3d
 from .surface import Field, background, decade_heights, field, levels, tracks
@@ -81,12 +81,11 @@ def steps(ax: Axes, surface: Field) -> None:
 
 def flat(results: Any, plane: pd.Series, shown: Sequence[str]) -> Figure:
     """The page from above: a panel for each column, all of one plane."""
-    first = as_surface(results, plane, shown[0])
-    surface = loss_field(first, plane.landscape_id)
-    ratio = float(np.clip(np.ptp(surface.x) / np.ptp(surface.y), 0.6, 1.7))
+    rows = results.grid[results.grid.landscape_id == plane.landscape_id]
+    ratio = float(np.clip(np.ptp(rows.a) / np.ptp(rows.b), 0.6, 1.7))
     tall = 4.3 if len(shown) > 1 else 5.1
     wide = tall * ratio
-    runs = on_plane(results, plane).run_id.unique() if len(on_plane(results, plane)) else []
+    runs = runs_on(results, plane)
     page = style.figure(max(7.2, 0.75 + len(shown) * (wide + 0.75)), tall + (1.85 if len(runs) else 1.6))
     for k, column in enumerate(shown):
         panel(style.inches(page, 0.75 + k * (wide + 0.75), 0.6, wide, tall), results, plane, column)
@@ -121,7 +120,7 @@ def deep(results: Any, plane: pd.Series, column: str) -> Figure:
     if not is_score(column):
         decades = decade_heights(surface, levels(surface))
         ax.set_zticks(list(decades), list(decades.values()))
-    runs = on_plane(results, plane).run_id.unique() if len(on_plane(results, plane)) else []
+    runs = runs_on(results, plane)
     head(page, results, plane, runs)
     page.text(0.35 / 8.2, 1 - 1.12 / 6.8, f"height: {word(column)}", fontsize=9, color=style.QUIET)
     return page

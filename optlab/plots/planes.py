@@ -47,7 +47,7 @@ def as_surface(results: Any, plane: pd.Series, column: str) -> SimpleNamespace:
     one_of("column of the grid", column, columns(rows))
     fields = pd.DataFrame({"field_id": plane.landscape_id, "x_0": rows.a, "x_1": rows.b, "value": rows[column]})
     ways = on_plane(results, plane)
-    runs = results.runs[results.runs.run_id.isin(set(ways.run_id) if len(ways) else set())]
+    runs = results.runs[results.runs.run_id.isin(runs_on(results, plane))]
     runs = runs.drop_duplicates("run_id").assign(field_id=plane.landscape_id, gap=np.nan)
     curves = ways.rename(columns={"a": "x_0", "b": "x_1"})
     if len(ways):
@@ -62,6 +62,12 @@ def on_plane(results: Any, plane: pd.Series) -> pd.DataFrame:
     if not len(results.projections):
         return results.projections
     return results.projections[results.projections.landscape_id == plane.landscape_id]
+
+
+def runs_on(results: Any, plane: pd.Series) -> list[str]:
+    """The runs whose paths one slice shows."""
+    ways = on_plane(results, plane)
+    return list(ways.run_id.unique()) if len(ways) else []
 
 
 def axis_names(plane: pd.Series) -> tuple[str, str]:

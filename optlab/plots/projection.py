@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from . import style
 from .line import labelled
-from .planes import chosen, facts, on_plane
+from .planes import chosen, facts, on_plane, runs_on
 from .selection import formats
 
 
@@ -78,7 +78,7 @@ def sheet(results: Any, plane: pd.Series) -> Figure:
 def draw(results: Any, folder: Path, *, landscape: str | None = None, format: Any = ("png",)) -> list[Path]:
     """Write `projection_<id>` for each stored plane with paths on it; `landscape`: the beginning of one plane's id."""
     endings = formats(format)
-    held = [p for _, p in chosen(results, "plane", landscape, "plane FOLDER").iterrows() if len(on_plane(results, p))]
+    held = [p for _, p in chosen(results, "plane", landscape, "plane FOLDER").iterrows() if runs_on(results, p)]
     if not held:
         raise ValueError("no plane shows a path: run with save=path, then optlab landscape plane FOLDER")
     written = []
