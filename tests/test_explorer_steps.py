@@ -15,7 +15,9 @@ from jax import lax
 
 import optlab
 from optlab import surfaces
-from optlab.explorer.steps import Descent, value, with_slope
+from optlab.explorer.opaque import opaque
+from optlab.explorer.steps import Descent, derivatives
+from optlab.explorer.translate import Untranslatable, translate
 from optlab.types import Status
 
 RUNTIME = (Path(__file__).parents[1] / "optlab" / "explorer" / "runtime.js").read_text()
@@ -167,20 +169,63 @@ def test_a_run_beyond_the_stable_rate_stops_as_diverged_and_a_slider_is_a_number
     assert ends[1][0] < 10 and ends[1][1] == Status.diverged
 
 
-def test_a_surface_and_its_slope_are_those_of_jax():
+def test_the_derivatives_of_a_surface_are_those_of_jax():
     names = ["rosenbrock", "himmelblau", "plateau", "rosenbrock_5"]
-    source = "".join(value(f"v{name}", SURFACES[name]) + with_slope(f"s{name}", SURFACES[name]) for name in names)
+    source = "".join(derivatives(f"s{name}", SURFACES[name]) for name in names)
     calls = ", ".join(
-        f"...(x => [v{name}([x])[0], s{name}([x])[0], ...s{name}([x])[1]])"
+        f"...(x => [s{name}_0([x])[0], ...s{name}_1([x])[0], ...s{name}_2([x])[0]])"
         f"(Float64Array.from({starts(name)[1].tolist()}))"
         for name in names
     )
     found = node_says(f"{source}console.log(JSON.stringify([{calls}]));")
     expected = []
     for name in names:
-        f, g = jax.value_and_grad(SURFACES[name].fn)(jnp.asarray(starts(name)[1]))
-        expected += [f, f, *g]
-    np.testing.assert_allclose(found, np.array(expected), rtol=1e-12)
+        fn, x = SURFACES[name].fn, jnp.asarray(starts(name)[1])
+        expected += [fn(x), *jax.grad(fn)(x), *jnp.ravel(jax.hessian(fn)(x))]
+    # Entries of the plateau's Hessian cancel to a thousandth of their terms
+    np.testing.assert_allclose(found, np.array(expected), rtol=1e-11, atol=1e-12)
+
+
+def test_an_optimizer_of_an_unknown_surface_goes_down_whichever_it_is_given():
+    cases = {name: Descent(opaque(2), *OPTIMIZERS[name]) for name in ("adam", "bfgs", "newton", "trust_region")}
+    source = derivatives("s", SURFACES["himmelblau"]) + "".join(case.javascript(name) for name, case in cases.items())
+    runs = []
+    for name, case in cases.items():
+        given = json.dumps([OPTIMIZERS[name][1][key] for key in sorted(OPTIMIZERS[name][1])])
+        runs.append(
+            f"runtime.descend({name}_step, {given}, {name}_start([...{given}, Float64Array.of(1, 2)], s), "
+            f"{case.leaf('status')}, {STEPS}, s).map((state) => Array.from(state[{case.leaf('params')}]))"
+        )
+    found = node_says(f"{source}const s = [s_0, s_1, s_2]; console.log(JSON.stringify([{', '.join(runs)}]));")
+    for rows, name in zip(found, cases, strict=True):
+        case, numbers = Descent(SURFACES["himmelblau"], *OPTIMIZERS[name]), OPTIMIZERS[name][1]
+        state = case.start(numbers, jnp.asarray([1.0, 2.0]))
+        step = jax.jit(case.step)
+        for row in rows:
+            np.testing.assert_allclose(row, state.params, rtol=1e-9)  # the bound for fifty steps
+            state = step(numbers, state)
+
+
+def test_what_an_opaque_surface_lacks_is_named():
+    with pytest.raises(Untranslatable, match="order 3"):
+        translate("f", lambda x: jax.jvp(jax.hessian(opaque(2).fn), (x,), (x,))[1], jnp.zeros(2))
+    with pytest.raises(Untranslatable, match="dimensions"):
+        translate("f", opaque(9).fn, jnp.zeros(9))
+
+
+def test_an_opaque_surface_is_differentiated_and_batched_like_any_other():
+    def both(fn):
+        many = jax.vmap(fn)(jnp.arange(6.0).reshape(3, 2))
+        x = jnp.array([0.3, -0.2])
+        return many, jax.value_and_grad(fn)(x), jax.hessian(fn)(x), jax.jvp(jax.grad(fn), (x,), (x[::-1],))[1]
+
+    source = derivatives("s", SURFACES["rosenbrock"]) + translate("f", lambda: both(opaque(2).fn))
+    found = node_says(
+        f"{source}console.log(JSON.stringify(f([], [s_0, s_1, s_2]).flatMap((one) => one.length ? [...one] : [one])));"
+    )
+    wanted = jax.tree.leaves(both(SURFACES["rosenbrock"].fn))
+    # Sums of three terms of which the largest is a thousand times the result
+    np.testing.assert_allclose(found, np.concatenate([np.ravel(leaf) for leaf in wanted]), rtol=1e-12)
 
 
 def test_nothing_in_a_state_is_unnamed():

@@ -56,6 +56,20 @@ def test_ciede2000_agrees_with_the_published_pairs():
 def test_colours_of_the_families_differ_to_every_eye(vision):
     # One man in twelve lacks a kind of cone; below 8 two thin lines are taken for one another.
     assert closest([tint for tint, _ in style.FAMILIES.values()], vision) >= 8
+    assert closest(list(style.ON_DARK.values()), vision) >= 8
+
+
+def test_colours_stand_out_from_dark_paper():
+    def luminance(tint):  # WCAG 2.1
+        channels = np.array(to_rgb(tint))
+        return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4) @ [
+            0.2126,
+            0.7152,
+            0.0722,
+        ]
+
+    for tint in style.ON_DARK.values():  # 3 is what lines and signs need (WCAG 1.4.11)
+        assert (luminance(tint) + 0.05) / (luminance("#12171e") + 0.05) >= 3
 
 
 def test_optimizers_of_one_family_differ_in_marker_or_dash():

@@ -189,4 +189,13 @@ def landscape(words: Sequence[str]) -> int:
     return landscapes.landscape(words)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {"list": list_, "show": show, "plot": plot, "landscape": landscape}
+def explore(words: Sequence[str]) -> int:
+    """``explore [FOLDER] [key=value ...]``: the page in which optimizers descend; see `optlab.app.explore`."""
+    from optlab.app import explore
+
+    return explore.explore(words)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": list_, "show": show, "plot": plot, "landscape": landscape, "explore": explore,
+}  # fmt: skip

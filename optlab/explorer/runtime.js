@@ -381,10 +381,10 @@ const runtime = {
   // Runs
 
   // The states of a run from one on, the first included, `steps` at most: it ends where its own status says so.
-  descend(step, numbers, state, status, steps) {
+  descend(step, numbers, state, status, steps, surface) {
     const states = [state];
     for (let k = 0; k < steps && state[status] === 0; k++) {
-      state = step([...numbers, ...state]);
+      state = step([...numbers, ...state], surface);
       states.push(state);
     }
     return states;

@@ -1,12 +1,11 @@
 """One step of a run for the page: numbers and a state in, the next state out, as JAX traces it and as JavaScript.
 
-The step is that of `optlab.run`, with its own verdict on convergence and divergence, without the bookkeeping that only
-a trace shows: no ladder of targets, no passage of saddles, no counts. A slider is one number.
+The step is that of `optlab.run`, with its own counts and its own verdict on convergence and divergence, without what
+only a table shows: no ladder of targets, no passage of saddles. A slider is one number.
 """
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +13,11 @@ import numpy as np
 import optax
 from jax.tree_util import keystr
 
+from optlab.explorer import insight
+from optlab.explorer.opaque import ORDERS
 from optlab.explorer.translate import translate
-from optlab.landscape.outcomes import lean, lean_step
 from optlab.problems import from_surface
-from optlab.run import GTOL, PATIENCE, State, split_key, start
+from optlab.run import GTOL, PATIENCE, State, advance, split_key, start
 from optlab.types import Array, Problem, Surface
 
 #: (numbers by name) -> transform; called with tracers.
@@ -28,7 +28,7 @@ class Descent:
     """An optimizer on a surface, step by step, from any point.
 
     Args:
-      surface: what to descend.
+      surface: what to descend; `opaque` for one that is chosen when the page calls.
       make: the optimizer, from its numeric hyperparameters by keyword.
       numbers: those that stay open, with any value; the others are `make`'s own.
       gtol, patience: as for `optlab.run`.
@@ -54,19 +54,29 @@ class Descent:
     def start(self, numbers: Mapping[str, Array], x: Array) -> State:
         """The state before the first step, from a point: `[d]`."""
         problem, optimizer = self._case(numbers)
-        return lean(start(problem, optimizer, split_key(jax.random.key(0)), gtol=self.gtol, params=x))
+        return start(problem, optimizer, split_key(jax.random.key(0)), gtol=self.gtol, params=x)
 
     def step(self, numbers: Mapping[str, Array], state: State) -> State:
         """The next state; one that has ended stays as it is."""
         problem, optimizer = self._case(numbers)
         _, key = split_key(jax.random.key(0))
-        return lean_step(problem, optimizer, key, state, gtol=self.gtol, patience=self.patience)
+        return advance(problem, optimizer, key, state, gtol=self.gtol, patience=self.patience)
 
     @cached_property
     def state(self) -> State:
         """The shapes and types of a state."""
         with jax.enable_x64(True):
             return jax.eval_shape(self.start, self.numbers, self.x)
+
+    def shapes(self, numbers: Mapping[str, Array], state: State) -> dict[str, Array]:
+        """What can be drawn of what the optimizer knows, see `optlab.explorer.insight`."""
+        return insight.shapes(state.opt_state, numbers)
+
+    @cached_property
+    def shape_names(self) -> tuple[str, ...]:
+        """The names of `shapes`, in order."""
+        with jax.enable_x64(True):
+            return tuple(sorted(jax.eval_shape(self.shapes, self.numbers, self.state)))
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
@@ -78,20 +88,21 @@ class Descent:
         return self.leaves.index(name)
 
     def javascript(self, name: str) -> str:
-        """Source of ``NAME_start`` (numbers, then the point) and ``NAME_step`` (numbers, then the state's leaves).
+        """Source of ``NAME_start`` (numbers, then the point), ``NAME_step`` and ``NAME_shapes`` (numbers, then the
+        state's leaves).
 
         Numbers come in the alphabetical order of their names, as in `numbers`.
         """
         first = translate(f"{name}_start", self.start, self.numbers, self.x)
-        return first + translate(f"{name}_step", self.step, self.numbers, self.state)
+        step = translate(f"{name}_step", self.step, self.numbers, self.state)
+        return first + step + translate(f"{name}_shapes", self.shapes, self.numbers, self.state)
 
 
-def value(name: str, surface: Surface) -> str:
-    """Source of a function of the surface: leaves [x] -> [f(x)], for contours and heights."""
-    return translate(name, lambda x: jnp.asarray(surface.fn(x)), jax.ShapeDtypeStruct(np.shape(surface.start), float))
-
-
-def with_slope(name: str, surface: Surface) -> str:
-    """Source of value and gradient: leaves [x] -> [f(x), its gradient]."""
-    example: Any = jax.ShapeDtypeStruct(np.shape(surface.start), np.dtype(float))
-    return translate(name, jax.value_and_grad(surface.fn), example)
+def derivatives(name: str, surface: Surface) -> str:
+    """Source of ``NAME_0, NAME_1, NAME_2``: leaves [x] -> value, gradient and Hessian, `ORDERS` of them."""
+    x = jax.ShapeDtypeStruct(np.shape(surface.start), np.dtype(float))
+    function, found = (lambda x: jnp.asarray(surface.fn(x))), []
+    for order in range(ORDERS):
+        found.append(translate(f"{name}_{order}", function, x))
+        function = jax.jacfwd(function) if order else jax.grad(function)
+    return "".join(found)

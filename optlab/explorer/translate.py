@@ -20,6 +20,7 @@ from optlab.explorer.code import ARRAYS, Untranslatable, Value, Writer, array_of
 from optlab.explorer.control import CONTROL
 from optlab.explorer.elementwise import EXPRESSIONS, elementwise, select
 from optlab.explorer.movement import MOVEMENTS
+from optlab.explorer.opaque import called, derivative
 from optlab.explorer.reductions import REDUCTIONS
 
 __all__ = ["Untranslatable", "translate"]
@@ -31,7 +32,7 @@ RESERVED = frozenset(
         "arguments await break case catch class const continue debugger default delete do else enum eval export "
         "extends false finally for function if implements import in instanceof interface let new null package private "
         "protected public return static super switch this throw true try typeof var void while with yield undefined "
-        "NaN Infinity Math runtime Object Array leaves i r",
+        "NaN Infinity Math runtime Object Array leaves surface i r",
     )
 )
 
@@ -46,7 +47,8 @@ def translate(name: str, function: Callable[..., Any], *example_arguments: Any) 
         64-bit types on, whatever the setting.
 
     Returns:
-      ``const NAME = (() => {... return function (leaves) {...}; })();``
+      ``const NAME = (() => {... return function (leaves, surface) {...}; })();``; `surface` is called where the
+      function knows its surface as `opaque` only: an array of translated derivatives, of order 0 first.
 
     Raises:
       Untranslatable: for a primitive that has no translation; the message names it, and the line it comes from.
@@ -67,8 +69,8 @@ def written(name: str, closed: Any) -> str:
     arguments = [_argument(writer, place, var.aval) for place, var in enumerate(jaxpr.invars)]
     results = inline(writer, jaxpr, closed.consts, arguments)
     returned = ", ".join(_returned(writer, value) for value in results)
-    inside = "\n".join(["const " + name + " = (() => {", '"use strict";', *writer.heads, "return function (leaves) {"])
-    return "\n".join([inside, *writer.lines, f"return [{returned}];", "};", "})();", ""])
+    head = [f"const {name} = (() => {{", '"use strict";', *writer.heads, "return function (leaves, surface) {"]
+    return "\n".join([*head, *writer.lines, f"return [{returned}];", "};", "})();", ""])
 
 
 def _argument(writer: Writer, place: int, aval: Any) -> Value:
@@ -134,7 +136,7 @@ def _equation(writer: Writer, eqn: Any, operands: list[Value]) -> list[Value]:
             return elementwise(writer, eqn, operands)
         if name == "select_n":
             return select(writer, eqn, operands)
-        emit = MOVEMENTS.get(name) or REDUCTIONS.get(name)
+        emit = called if eqn.primitive is derivative else MOVEMENTS.get(name) or REDUCTIONS.get(name)
         if emit is None:
             raise Untranslatable("no translation to JavaScript")
         return emit(writer, eqn, operands)

@@ -135,14 +135,15 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
 
         S, Y = pushed(s, state.S), pushed(y, state.Y)
         rho = pushed(1 / (s @ y), old)
-        d = _two_loops(S, Y, rho, g)
+        d = two_loops(S, Y, rho, g)
         d = jnp.where(rho[0] > 0, d, g / jnp.maximum(jnp.sqrt(g @ g), 1))
         return unravel(d), LimitedState(S, Y, rho, x, g, jnp.asarray(True))
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _two_loops(S: Array, Y: Array, rho: Array, g: Array) -> Array:
+def two_loops(S: Array, Y: Array, rho: Array, g: Array) -> Array:
+    """H g with the inverse Hessian of m pairs (Nocedal and Wright, alg. 7.4, scaled by eq. 7.20): `[d]`."""
     alphas, q = [], g
     for i in range(len(rho)):
         alpha = rho[i] * (S[i] @ q)

@@ -26,12 +26,16 @@ __all__ = ["TrustState", "cubic_newton", "steihaug", "trust_region"]
 class TrustState(NamedTuple):
     """State of the methods in this file."""
 
-    size: Array  #: the radius; in `cubic_newton` the weight sigma of the cubic: `[]`
+    size: Array  #: the radius of the ball: `[]`
     memory: PyTree  #: what is known of the Hessian at the parameters
     rejected: Array  #: whether the last trial was, so that `memory` still holds
     evaluated: Evaluated  #: at the parameters
     progress: Progress
     counts: Counts
+
+
+class CubicState(TrustState):
+    """State of `cubic_newton`: `size` is the weight sigma of the cubic."""
 
 
 class Proposal(NamedTuple):
@@ -57,6 +61,7 @@ def trying(
     resize: Callable[[Array, Verdict], Array],
     eta: float | Array,
     learn: Callable[[PyTree, PyTree, PyTree, Verdict], PyTree] = lambda memory, *_: memory,
+    state_type: type[TrustState] = TrustState,
 ) -> optax.GradientTransformationExtraArgs:
     """The loop that all share.
 
@@ -69,7 +74,7 @@ def trying(
         d = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         no, zeros = jnp.asarray(False), jax.tree.map(jnp.zeros_like, params)
         evaluated = Evaluated(jnp.full((), jnp.inf, dtype), zeros)
-        return TrustState(jnp.asarray(size, dtype), remember(d, dtype), no, evaluated, Progress(~no, no), zero())
+        return state_type(jnp.asarray(size, dtype), remember(d, dtype), no, evaluated, Progress(~no, no), zero())
 
     def update(updates, state, params: PyTree = None, *, value=None, value_fn=None, **unused):
         value_fn = require(value_fn)
@@ -94,7 +99,7 @@ def trying(
         verdict = Verdict(jnp.where(usable, ratio, -jnp.inf), length)
         stalled = ~accepted & ~(length > jnp.finfo(dtype).eps * _norm(params))
         counts = state.counts
-        new_state = TrustState(
+        new_state = state_type(
             size=resize(state.size, verdict).astype(dtype),
             memory=learn(proposal.memory, step, jax.tree.map(jnp.subtract, new_grad, updates), verdict),
             rejected=~accepted,
@@ -323,4 +328,4 @@ def cubic_newton(initial_sigma: float | Array = 1.0, eta: float | Array = 0.1) -
         easier = jnp.maximum(sigma / 5, jnp.finfo(sigma.dtype).eps)
         return jnp.where(seen.ratio > 0.9, easier, jnp.where(seen.ratio > eta, sigma, 10 * sigma))
 
-    return trying(initial_sigma, _no_spectrum, _spectral(cubic_minimizer), resize, eta)
+    return trying(initial_sigma, _no_spectrum, _spectral(cubic_minimizer), resize, eta, state_type=CubicState)

@@ -43,6 +43,14 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "sign": ("#440a6c", ("lion", "signum", "sign_sgd", "muon")),
 }
+#: The same families on dark paper, by the same test.
+ON_DARK = dict(
+    zip(
+        FAMILIES,
+        ("#ffffff", "#5a99c9", "#b2e9ff", "#30c88a", "#a29697", "#ffa8c6", "#ff7f33", "#f0d76c", "#c4533b", "#8b5fec"),
+        strict=True,
+    )
+)
 #: The star, the cross and the plain triangle belong to the stationary points.
 MARKERS = ("o", "s", "v", "D", "h", "P", "^", "p", "<", ">")
 DASHES = ("solid", (0, (5, 1.6)), (0, (2.2, 1.4)), (0, (6, 1.6, 1.6, 1.6)), (0, (1.2, 1.2)), (0, (9, 2)))
@@ -71,9 +79,10 @@ def place(optimizer: str) -> tuple[str, int]:
     return list(FAMILIES)[digest % len(FAMILIES)], 1 + digest % 29
 
 
-def color(optimizer: str) -> str:
-    """The colour of its family."""
-    return FAMILIES[place(optimizer)[0]][0]
+def color(optimizer: str, dark: bool = False) -> str:
+    """The colour of its family, on light or dark paper."""
+    family, _ = place(optimizer)
+    return ON_DARK[family] if dark else FAMILIES[family][0]
 
 
 def marker(optimizer: str) -> str:
