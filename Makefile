@@ -11,12 +11,14 @@ demo: .venv/.ready
 	$(BIN)/optlab plot contour results/races
 	$(BIN)/optlab plot curves results/races
 	$(BIN)/optlab plot race results/races problem=bounded_strict_saddle,beale
+	$(BIN)/optlab explore open=false
 	@echo
 	@echo "Open:"
 	@echo "  results/demo/figures/sensitivity.png                      7,200 runs: which rates let whom down where"
 	@echo "  results/races/figures/contour_bounded_strict_saddle.png   how seven optimizers pass a saddle"
 	@echo "  results/races/figures/curves_beale.png                    loss against steps and evaluations"
 	@echo "  results/races/figures/race_bounded_strict_saddle.mp4      the same as a race (and .gif)"
+	@echo "  results/explorer.html                                     click a surface, and twelve optimizers start there"
 	@echo "The tables: results/demo/runs, results/demo/curves; in Python: optlab.load('results/demo').runs"
 
 test: .venv/.ready
@@ -61,4 +63,4 @@ lock:
 	@touch $@
 
 clean:
-	rm -rf .venv .cache dist build outputs multirun results/demo results/races results/study
+	rm -rf .venv .cache dist build outputs multirun results/demo results/races results/study results/explorer.html

@@ -17,7 +17,8 @@ _HOMES = {
     "find_critical_points": "optlab.critical_points",
 }  # fmt: skip
 _MODULES = (
-    "landscape", "optimizers", "plots", "problems", "probes", "surfaces", "sweep", "table", "types", "workloads",
+    "landscape", "metrics", "optimizers", "plots", "problems", "probes", "surfaces", "sweep", "table", "types",
+    "workloads",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"sweep", "labels"},
     {"app"},
 ]
-TABLE_SIDE = {"table", "metrics", "plots"}  # NumPy, pandas, SciPy, matplotlib; never JAX
+TABLE_SIDE = {"table", "choices", "metrics", "plots"}  # NumPy, pandas, SciPy, matplotlib; never JAX
 
 
 def modules():

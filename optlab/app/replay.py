@@ -98,7 +98,7 @@ def _planes(results: Any, asked: Sequence[str], optimizers: Sequence[str]) -> It
         names = " and ".join(planes.axis_names(plane))
         says = f"The plane of {names}; {planes.facts(plane)}. Shading is the plane's loss, the charts are the runs'."
         field = loss_field(shown, plane.landscape_id)
-        yield _scene(f"{plane.problem} {plane.directions}", says, field, best, shown.curves, None, [])
+        yield _scene(f"{plane.problem} {plane.directions}", says, field, best, shown.curves, None, []) | {"axes": "uv"}
 
 
 def _scene(

@@ -6,13 +6,15 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+
+from optlab.choices import one_of
 
 from . import style
 
@@ -29,16 +31,6 @@ class Selection(NamedTuple):
     curves: pd.DataFrame  #: rows of `curves` of all of them, with `evaluations`
     minimum: float | None  #: of the problem, where it is known
     how: str  #: one line: which setting, which start, which precision
-
-
-def one_of(what: str, value: str, allowed: Iterable[str]) -> str:
-    """The value, or one sentence about what is allowed and what is nearest."""
-    allowed = list(allowed)
-    if value in allowed:
-        return value
-    near = difflib.get_close_matches(str(value), allowed, 1, 0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"there is no {what} {value!r}; there is {', '.join(allowed) or 'none'}{hint}")
 
 
 def names(value: str | Sequence[str] | None) -> list[str] | None:
