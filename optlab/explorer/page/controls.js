@@ -125,7 +125,8 @@ const controls = {
   },
 
   time(course) {
-    return controls.seconds(courses.ticks(course, "seconds").at(-1));
+    const total = course.seconds * course.step.at(-1);
+    return total < 1e-3 ? "< 1 ms" : controls.seconds(total);
   },
 
   seconds(value) {

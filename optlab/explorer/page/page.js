@@ -290,7 +290,7 @@ const page = {
     }));
     const what = low === null ? "loss" : "loss above the minimum";
     const name = clock === "steps" ? "steps" : "evaluations of value, gradient, Hessian product";
-    chart.draw(ctx, { left: 0, top: 0, width, height }, series, {
+    chart.draw(ctx, { left: 8, top: 6, width: width - 14, height: height - 10 }, series, {
       title: `${what} against ${clock === "steps" ? "steps" : "evaluations"}`, xLabel: name, yLabel: "", floor: low === null ? undefined : 1e-16,
       signed: low === null, unit: scene.scale.unit, xMax: courses.longest(page.all, clock), palette,
     });
