@@ -192,7 +192,8 @@ const page = {
       page.asked();
       return;
     }
-    page.playing = { from: page.state.at >= 1 ? 0 : page.state.at, begun: performance.now() };
+    if (page.state.at >= 1) page.state.at = 0;
+    page.playing = { from: page.state.at, begun: performance.now() };
     page.asked();
   },
 
