@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench bench-peers lock wheel clean
+.PHONY: demo test torture lint format bench bench-peers lock wheel clean
 
 demo: .venv/.ready
 	$(BIN)/optlab experiment=demo
@@ -23,6 +23,10 @@ demo: .venv/.ready
 
 test: .venv/.ready
 	$(BIN)/python -m pytest -n $$(nproc) --dist loadgroup
+
+# A thousand kills at random moments; the tests have 25.
+torture: .venv/.ready
+	$(BIN)/python tests/torture.py --kills 1000
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -111,10 +111,16 @@ def open_study(results: str | Path, name: str) -> Path:
     return folder
 
 
-def done(folder: Path) -> set[str]:
-    """The ids of the runs that a study has already; failed ones are to be tried again."""
+def done(folder: Path, read: set[Path] | None = None) -> set[str]:
+    """The ids of the runs that a study has already; failed ones are to be tried again.
+
+    With `read`, of those parts only that are not in it yet; they are added to it.
+    """
     ids: set[str] = set()
-    for path in sorted((folder / "runs").glob("*.parquet")):
+    parts = set((folder / "runs").glob("*.parquet")) - (read or set())
+    if read is not None:
+        read |= parts
+    for path in sorted(parts):
         part = _read(path, ["run_id", "status"])
         if part is not None:
             keep = pc.not_equal(part["status"], "failed")
@@ -243,7 +249,7 @@ def load(folder: str | Path, tables: Sequence[str] = TABLES) -> Results:
         read = {path: _read(path) for path in paths if table in tables or table == "runs"}
         parts = [part for part in read.values() if part is not None]
         committed |= {path for path, part in read.items() if part is not None}
-        whole = _together(parts)
+        whole = _together(parts) if parts or table != "runs" else pa.schema(RUN_COLUMNS.items()).empty_table()
         frames[table] = (_unfold(whole) if table == "targets" else whole).to_pandas()
     for table in ("runs", "fields", "points", "environments"):
         frames[table] = _first_of_each(frames[table], table)

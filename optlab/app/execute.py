@@ -4,12 +4,10 @@ Groups are compiled and written in threads of their own, so that one compiles wh
 chunks of all of them share the cores.
 """
 
-import hashlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -23,6 +21,7 @@ from optlab import table
 from optlab.app import endings, fields, stored_runs
 from optlab.app.bad_input import BadInput
 from optlab.app.build import make_optimizer, make_problem, problem_data, resolve
+from optlab.app.ledger import Ledger
 from optlab.app.long_runs import Keeping, drive, forget
 from optlab.app.memory import check_fits, state_bytes
 from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
@@ -69,63 +68,32 @@ class Outcome(NamedTuple):
     errors: list[str]
 
 
-class _Ledger:
-    """What the threads of one sweep share: ids taken, programs, fields stored, a lock, and whether to stop."""
-
-    def __init__(self, study: Study) -> None:
-        self.lock = threading.Lock()
-        self.stopping = threading.Event()
-        self.taken = table.done(study.folder)
-        self.programs: dict[bytes, Future] = {}
-        self.fields = {path.stem for path in (study.folder / "fields").glob("*.parquet")}
-
-    def claim(self, ids: Sequence[str]) -> np.ndarray:
-        """Which of these runs nobody has done or taken yet; they are taken now."""
-        with self.lock:
-            fresh = np.array([run_id not in self.taken for run_id in ids], bool)
-            fresh[fresh] = _first_of_each([i for i, new in zip(ids, fresh, strict=True) if new])
-            self.taken.update(ids)
-            return fresh
-
-    def compiled_once(self, lowered: Any) -> Program:
-        """A program of long runs: groups that differ in their initialization share it."""
-        code = hashlib.blake2b(lowered.as_text().encode()).digest()
-        with self.lock:
-            mine = code not in self.programs
-            found = self.programs.setdefault(code, Future())
-        if mine:
-            try:
-                found.set_result(compile_for(lowered, HEAVY))
-            except BaseException as error:
-                found.set_exception(error)
-        return found.result()
-
-
-def _first_of_each(ids: Sequence[str]) -> np.ndarray:
-    seen: set[str] = set()
-    return np.array([not (i in seen or seen.add(i)) for i in ids], bool)
-
-
 def execute(groups: Sequence[Group], study: Study) -> Outcome:
     """Runs what is missing of the groups. Raises OSError where results cannot be written."""
-    ledger = _Ledger(study)
+    ledger = Ledger(study.folder)
     statuses: Counter = Counter()
     skipped, errors = 0, []
     with ThreadPoolExecutor(cores()) as chunks, ThreadPoolExecutor(min(2, cores())) as planners:
-        futures = [planners.submit(_run_group, group, study, ledger, chunks) for group in groups]
-        try:
-            for future in as_completed(futures):
-                outcome = future.result()
-                statuses += outcome.statuses
-                skipped += outcome.skipped
-                errors += outcome.errors
-        except BaseException:
-            # Ctrl-C, a full disk: units that are written stay, nothing new begins.
-            ledger.stopping.set()
-            for future in futures:
-                future.cancel()
-            chunks.shutdown(cancel_futures=True)
-            raise
+        left = list(groups)
+        for wait in (False, True):  # groups that another driver is at come last
+            futures = {planners.submit(_run_group, group, study, ledger, chunks, wait): group for group in left}
+            left = []
+            try:
+                for future in as_completed(futures):
+                    outcome = future.result()
+                    if outcome is None:
+                        left.append(futures[future])
+                        continue
+                    statuses += outcome.statuses
+                    skipped += outcome.skipped
+                    errors += outcome.errors
+            except BaseException:
+                # Ctrl-C, a full disk: units that are written stay, nothing new begins.
+                ledger.stopping.set()
+                for future in futures:
+                    future.cancel()
+                chunks.shutdown(cancel_futures=True)
+                raise
     return Outcome(statuses, skipped, list(dict.fromkeys(errors)))
 
 
@@ -179,21 +147,24 @@ def builder(group: Group) -> Callable[[Mapping[str, Any]], tuple[Problem, optax.
     return build
 
 
-def _run_group(group: Group, study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
-    """What is missing of one group."""
+def _run_group(group: Group, study: Study, ledger: Ledger, pool: ThreadPoolExecutor, wait: bool) -> Outcome | None:
+    """What is missing of one group; None where another driver is at it, and it shall not be waited for."""
     ids = run_ids(group)
-    fresh = ledger.claim(ids)
-    skipped = int((~fresh).sum())
-    study.progress(skipped)
-    if not fresh.any():
-        return Outcome(Counter(), skipped, [])
-    if skipped:
-        group, ids = subset(group, fresh), [i for i, new in zip(ids, fresh, strict=True) if new]
-    outcome = _run_claimed(group, ids, study, ledger, pool)
-    return outcome._replace(skipped=skipped)
+    with ledger.alone(ids, wait) as mine:
+        if not mine:
+            return None
+        fresh = ledger.claim(ids)
+        skipped = int((~fresh).sum())
+        study.progress(skipped)
+        if not fresh.any():
+            return Outcome(Counter(), skipped, [])
+        if skipped:
+            group, ids = subset(group, fresh), [i for i, new in zip(ids, fresh, strict=True) if new]
+        outcome = _run_claimed(group, ids, study, ledger, pool)
+        return outcome._replace(skipped=skipped)
 
 
-def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
+def _run_claimed(group: Group, ids: list[str], study: Study, ledger: Ledger, pool: ThreadPoolExecutor) -> Outcome:
     """Compiles a group and writes its runs unit by unit; an exception makes failed rows, not a lost sweep."""
     statuses: Counter = Counter()
     try:
@@ -225,7 +196,7 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: _Ledger, po
         return Outcome(statuses + Counter({"failed": left.size}), 0, [f"{who}: {sentence}"])
 
 
-def _run_split(group: Group, rigid: Sequence[str], study: Study, ledger: _Ledger, pool: ThreadPoolExecutor) -> Outcome:
+def _run_split(group: Group, rigid: Sequence[str], study: Study, ledger: Ledger, pool: ThreadPoolExecutor) -> Outcome:
     """A group for each value of the columns that its program cannot take as numbers."""
     parts = [group]
     for key in rigid:

@@ -20,6 +20,7 @@ USAGE = """optlab: benchmarks optimizers and shows loss surfaces
                                 what there is: optimizers, problems, workloads, suites, experiments, probes
   optlab show NAME              what it is: formula, facts, source, parameters, a small plot
   optlab landscape KIND ...     slices, spectra, basins, stability maps of a loss; without arguments: how
+  optlab status FOLDER          what is done, failed and left of the commands given there, and for how long
   optlab explore [FOLDER]       a page in which optimizers descend surfaces live, or stored runs are replayed
   optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
 

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from optlab import table
-from optlab.app import summary
+from optlab.app import status, summary
 from optlab.app.axes import Axis, Sampling, axes, parse, product
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.catalogue import NODES, WORKLOADS
@@ -112,6 +112,7 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> None:
         raise unknown("engine", str(config["engine"]), ["local"])
     _check(planned)
     folder = open_folder(config)
+    status.record(folder, structures, rest)
     begun = perf_counter()
     outcome = _run(planned, folder, config["name"], total)
     seconds = perf_counter() - begun

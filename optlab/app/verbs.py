@@ -196,6 +196,13 @@ def explore(words: Sequence[str]) -> int:
     return explore.explore(words)
 
 
+def status(words: Sequence[str]) -> int:
+    """``status FOLDER``: what is done, failed and left; see `optlab.app.status`."""
+    from optlab.app import status
+
+    return status.status(words)
+
+
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "list": list_, "show": show, "plot": plot, "landscape": landscape, "explore": explore,
+    "list": list_, "show": show, "plot": plot, "landscape": landscape, "explore": explore, "status": status,
 }  # fmt: skip
