@@ -6,5 +6,7 @@ import jax
 
 
 def cores() -> int:
-    """Programs to run side by side."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+    """Programs to run side by side; ``OPTLAB_CORES`` is a worker's share of the machine."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return int(os.environ.get("OPTLAB_CORES", 0)) or os.cpu_count() or 1

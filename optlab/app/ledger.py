@@ -83,7 +83,7 @@ def _locked(path: Path) -> int | None:
     """A descriptor that holds the lock of a file, made if need be; None where another process holds it."""
     while True:
         try:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         except FileNotFoundError:
             continue  # the last one has just cleared the folder away

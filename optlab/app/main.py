@@ -22,6 +22,7 @@ USAGE = """optlab: benchmarks optimizers and shows loss surfaces
   optlab landscape KIND ...     slices, spectra, basins, stability maps of a loss; without arguments: how
   optlab status FOLDER          what is done, failed and left of the commands given there, and for how long
   optlab explore [FOLDER]       a page in which optimizers descend surfaces live, or stored runs are replayed
+  optlab report FOLDER          one page on a study: leaderboard, profiles, intervals, failures, figures
   optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
 
 Keys: optimizer, optimizer.<parameter>, problem or suite, problem.<parameter> (dim, start, angle, noise, ...), steps,

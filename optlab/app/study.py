@@ -108,13 +108,11 @@ def _carry_out(structures: list[dict[str, Any]], rest: Sequence[Axis]) -> None:
     planned, notes = groups(structures, rest)
     config = structures[0]
     total = sum(group.size for group in planned)
-    if config["engine"] != "local":
-        raise unknown("engine", str(config["engine"]), ["local"])
     _check(planned)
     folder = open_folder(config)
     status.record(folder, structures, rest)
     begun = perf_counter()
-    outcome = _run(planned, folder, config["name"], total)
+    outcome = _run(planned, folder, config, total)
     seconds = perf_counter() - begun
     if config["csv"]:
         table.load(folder).to_csv(folder)
@@ -145,12 +143,13 @@ def open_folder(config: Mapping[str, Any]) -> Path:
     return folder
 
 
-def _run(planned: Sequence[Group], folder: Path, name: str, total: int):
+def _run(planned: Sequence[Group], folder: Path, config: Mapping[str, Any], total: int):
     from optlab.app import compilation_cache, environment
-    from optlab.app.execute import Study, execute
+    from optlab.app.engines import run_on
+    from optlab.app.execute import Study
 
     compilation_cache.turn_on()
     row = environment.describe()
     table.write_once(folder, "environments", row["environment_id"], {key: [value] for key, value in row.items()})
     with summary.progress(total) as advance:
-        return execute(planned, Study(folder, name, row["environment_id"], advance))
+        return run_on(config["engine"], planned, Study(folder, config["name"], row["environment_id"], advance))

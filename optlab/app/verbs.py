@@ -14,7 +14,7 @@ from optlab.app.catalogue import WORKLOADS, Entry, entry, groups, names, suite
 
 PLURALS = {
     "problem": "problems", "optimizer": "optimizers", "schedule": "schedules", "suite": "suites",
-    "experiment": "experiments", "probe": "probes",
+    "experiment": "experiments", "probe": "probes", "engine": "engines",
 }  # fmt: skip
 
 
@@ -203,6 +203,34 @@ def status(words: Sequence[str]) -> int:
     return status.status(words)
 
 
+def report(words: Sequence[str]) -> int:
+    """``report FOLDER [output=FILE] [figures=false]``: one HTML file on a study; never starts JAX."""
+    folders = [word for word in words if "=" not in word]
+    if len(folders) != 1:
+        raise BadInput("report takes one folder of tables: optlab report results/study")
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    for key in options:
+        if key not in ("output", "figures"):
+            raise unknown("option", key, ("output", "figures"))
+    if options.get("figures", "true") not in ("true", "false"):
+        raise BadInput(f"figures is true or false, not '{options['figures']}'")
+    from optlab import table
+    from optlab.report import build
+
+    folder = Path(folders[0])
+    output = Path(options.get("output") or folder / "report.html")
+    try:
+        results = table.load(folder)
+        paths = build.write(results, output, folder=folder, figures=options.get("figures") != "false")
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    print(f"{paths[0]}  ({paths[0].stat().st_size / 1000:.0f} kB)")
+    if len(paths) > 1:
+        print(f"{paths[1].parent}/  ({len(paths) - 1} figures)")
+    return 0
+
+
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": list_, "show": show, "plot": plot, "landscape": landscape, "explore": explore, "status": status,
+    "report": report,
 }  # fmt: skip

@@ -5,7 +5,7 @@ here starts JAX or draws: figures take what these functions return.
 """
 
 from .accuracy import anytime_area, digits, relative_error_digits
-from .controls import judge_tasks, passed
+from .controls import judge_tasks, passed, with_oracle
 from .costs import AXES, NOMINAL, cost
 from .exchange import from_algoperf, to_benchopt, to_coco, to_ioh
 from .intervals import (
@@ -53,5 +53,5 @@ __all__ = [
     "pooled_deviation", "probability_of_improvement", "rank_stability", "ratios", "reaches", "relative_error_digits",
     "relative_runtimes", "response", "runtime_ecdf", "runtimes", "scored", "share_at", "shared",
     "simulated_restarts", "split_seeds", "stability_bound", "time_widths", "to_benchopt", "to_coco", "to_ioh",
-    "trials_to_reach", "tune", "typical", "wilcoxon_holm", "widths", "wilson", "with_gaps",
+    "trials_to_reach", "tune", "typical", "wilcoxon_holm", "widths", "wilson", "with_gaps", "with_oracle",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Controls that every suite contains: a task that the optimizer which never moves passes says nothing.
 
-The optimizers themselves are runs like others; here they are names.
+`stay` and `random_walk` are optimizers of the catalogue, and their runs are like others; here they are names. An
+oracle is none: it would have to be told the minimum of each problem, so that its rows are made here (`with_oracle`).
 """
 
 # pandas declares a selection from a frame to be a frame, a column or a value; pyright cannot tell which.
@@ -11,7 +12,10 @@ The optimizers themselves are runs like others; here they are names.
 import numpy as np
 import pandas as pd
 
-from .rows import need, numbers
+from optlab.table import Results
+
+from .rows import distinct, need, numbers
+from .targets import COCO
 
 PRECISION = 1e-8  #: gap from which a problem is solved, COCO's last target
 
@@ -77,3 +81,45 @@ def judge_tasks(
     order = {FAULTY: 0, WEAK: 1, OPEN: 2, BARE: 3, SOUND: 4}
     table = share.assign(verdict=verdict).rename_axis(columns=None).reset_index()
     return table.sort_values("verdict", key=lambda v: v.map(order), kind="stable", ignore_index=True)
+
+
+def with_oracle(results: Results, *, name: str = "oracle") -> Results:
+    """The tables with the runs of an oracle, which states the known minimum at its first and only evaluation.
+
+    What no optimizer can be better than. That a stated minimum is one is not shown by this, but where points of the
+    catalogue are tested. Of each problem and seed one run is added to `runs`, `curves` and `targets`, none where no
+    minimum is known: an observed one (see `with_gaps`) is only the best that others found.
+
+    Raises:
+      ValueError: where runs of that name are there already.
+    """
+    runs = distinct(results.runs)
+    need(runs, "seed", "gap", "best_value")
+    if (runs.optimizer == name).any():
+        raise ValueError(f"there are runs of {name!r} in these tables already")
+    known = np.isfinite(numbers(runs.gap)) & np.isfinite(numbers(runs.best_value))
+    if "minimum_source" in runs:
+        known &= (runs.minimum_source == "known").to_numpy()
+    told = runs[known].drop_duplicates(["problem", "seed"]).reset_index(drop=True)
+    told = told[[c for c in told if not str(c).startswith("optimizer.")]]
+    ids = name + "/" + told.problem.astype(str) + "/" + told.seed.astype(str)
+    least = numbers(told.best_value) - numbers(told.gap)
+    found = {"value": least, "best_value": least, "gap": 0.0, "grad_norm": 0.0}
+    spent = {"n_value": 1, "n_grad": 0, "n_hvp": 0}
+    of_run = {"run_id": ids, "optimizer": name, "status": "converged", "steps": 0, "seconds": 0.0, **found, **spent}
+    row = pd.DataFrame({"run_id": ids, "step": 0, **spent, **found})
+    rungs = pd.DataFrame({"run_id": ids.repeat(len(COCO)), "step": 0, **spent})
+    rungs.insert(1, "target", np.tile(COCO, len(ids)))
+    kept = [c for c in told if c in {"study", "problem", "seed", "precision", *of_run} or str(c).startswith("problem.")]
+    return results._replace(
+        runs=_below(results.runs, told[kept].assign(**of_run)),
+        curves=_below(results.curves, row),
+        targets=_below(results.targets, rungs),
+    )
+
+
+def _below(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Both tables in one; of a table without rows only the columns are left."""
+    if table.empty or more.empty:
+        return more.reset_index(drop=True) if table.empty else table
+    return pd.concat([table, more], ignore_index=True)

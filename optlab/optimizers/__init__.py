@@ -5,6 +5,7 @@ Call them as `optlab.optimizers.heavy_ball(...)`. A module and a function may sh
 """
 
 from optlab.optimizers.conjugate_gradient import *
+from optlab.optimizers.controls import *
 from optlab.optimizers.delay import *
 from optlab.optimizers.hager_zhang_search import *
 from optlab.optimizers.least_squares import *

@@ -1,0 +1,67 @@
+"""What the figures of scores draw, from a comparison: arguments of their `sheet`, in its order."""
+
+# pandas declares a selection from a frame to be a frame, a column or a value; pyright cannot tell which.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportAssignmentType=false, reportCallIssue=false
+
+import numpy as np
+import pandas as pd
+
+from optlab import metrics
+
+from .comparison import PROFILED, Comparison, losses
+
+
+def require(comparison: Comparison, *, problems: int = 1) -> None:
+    """Raises ValueError unless two optimizers share so many problems: else there is nothing to compare."""
+    names = sorted(comparison.scores.optimizer.unique())
+    if len(names) < 2:
+        raise ValueError(f"a comparison needs at least two optimizers; this folder holds {', '.join(names)}")
+    if not comparison.common:
+        raise ValueError("no problem was run by all of these optimizers; choose some with optimizers=...")
+    if len(comparison.common) < problems:
+        raise ValueError(f"this needs {problems} problems that all ran on, and there is {len(comparison.common)}")
+
+
+def cases(comparison: Comparison) -> pd.DataFrame:
+    """Median runtimes to the targets of profiles, problems and targets x optimizers; see `metrics.typical`."""
+    times = comparison.shared(comparison.times)
+    wanted = np.isclose(times.target.to_numpy()[:, None], np.array(PROFILED), rtol=1e-9).any(axis=1)
+    return metrics.typical(times[wanted])
+
+
+def board(comparison: Comparison) -> tuple[pd.DataFrame, str, str]:
+    """Table of pooled scores, what they are, how."""
+    require(comparison)
+    table = metrics.intervals(comparison.shared(comparison.scores), "score")
+    name = {True: "anytime area", False: "share of the way to the best value known"}[comparison.known]
+    runs = int(table.runs.min())
+    band = "95% bootstrap interval" if table.low.notna().any() else f"no intervals: {metrics.TOO_SMALL} ({runs})"
+    return table, f"{name} (interquartile mean)", f"{len(comparison.common)} problems; {band}"
+
+
+def profiles(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str]:
+    """Profile, score that orders it, words."""
+    require(comparison)
+    costs = cases(comparison)
+    goals = "gaps 1e-1 to 1e-7" if comparison.known else "targets 1e-1 to 1e-7 of the way"
+    what = f"{len(costs)} cases: {len(comparison.common)} problems, {goals}; median runs"
+    return metrics.performance_profile(costs), metrics.algoperf_score(costs), what
+
+
+def distributions(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str, str]:
+    """Distribution, median budgets, unit of cost, words."""
+    require(comparison)
+    times = comparison.shared(comparison.times)
+    size = metrics.dimensions(comparison.chosen.runs, comparison.chosen.curves).reindex(comparison.common)
+    by = size if (size >= 1).all() else None
+    unit = f"evaluations{' / dimension' if by is not None else ''}, restarts simulated"
+    count = times.target.nunique()
+    what = f"{len(comparison.common)} problems x {count} targets; right of the cross restarts only"
+    return metrics.runtime_ecdf(times, dimensions=by), metrics.median_budget(times, dimensions=by), unit, what
+
+
+def ranks(comparison: Comparison) -> tuple[metrics.CriticalDifference, int]:
+    """Mean ranks by score, and over how many problems."""
+    require(comparison, problems=2)
+    return metrics.critical_difference(losses(comparison)), len(comparison.common)

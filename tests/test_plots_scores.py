@@ -1,0 +1,132 @@
+"""The figures of scores: what is drawn is what the metrics say, and every word can be read."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+
+from benchmarks.metrics import tables
+from optlab import metrics, plots
+from optlab.plots import ecdf, leaderboard, profile, ranks, style
+from optlab.report import scores
+from optlab.report.comparison import compare
+
+NAMES = ("adam", "lbfgs", "gradient_descent", "nesterov", "momentum", "rmsprop", "lion", "adagrad")
+
+
+@pytest.fixture(scope="module")
+def results():
+    """800 runs of 8 optimizers on 4 problems, at 5 rates and 5 seeds."""
+    made = tables(8, 4)
+    runs = made.runs.assign(optimizer=made.runs.optimizer.map({f"o{k}": name for k, name in enumerate(NAMES)}))
+    return made._replace(runs=runs)
+
+
+@pytest.fixture(scope="module")
+def found(results):
+    return compare(results)
+
+
+def line_of(ax, optimizer, points=3):
+    tint = style.color(optimizer)
+    lines = [line for line in ax.lines if to_hex(line.get_color()) == tint.lower() and line.get_label() == optimizer]
+    assert len(lines) == 1 and len(lines[0].get_xdata()) >= min(points, 2)
+    return np.asarray(lines[0].get_xdata(), float), np.asarray(lines[0].get_ydata(), float)
+
+
+def test_a_profile_is_drawn_at_its_exact_breakpoints(found):
+    curves, score, what = scores.profiles(found)
+    ax = profile.sheet(curves, score, what).axes[0]
+    right = ax.get_xlim()[1]
+    for optimizer in NAMES:
+        x, y = line_of(ax, optimizer)
+        own = curves[(curves.optimizer == optimizer) & (curves.ratio <= right)]
+        np.testing.assert_array_equal(x[:-1], own.ratio)
+        np.testing.assert_array_equal(y[:-1], own.share)
+        assert x[-1] == right and y[-1] == y[-2]
+    assert all(line.get_drawstyle() == "steps-post" for line in ax.lines if line.get_label() in NAMES)
+
+
+def test_a_thinned_distribution_is_exact_where_it_stands(found):
+    curves, budget, unit, what = scores.distributions(found)
+    ax = ecdf.sheet(curves, budget, unit, what).axes[0]
+    left, right = ax.get_xlim()
+    for optimizer in NAMES:
+        x, y = line_of(ax, optimizer)
+        exact = metrics.share_at(curves[curves.optimizer == optimizer], x[1:-1])[optimizer]
+        np.testing.assert_array_equal(y[1:-1], exact)
+        assert len(x) <= ecdf.FINE + 2 and left == x[0] and right == x[-1]
+    crosses = {to_hex(line.get_color()): line.get_xydata()[0] for line in ax.lines if line.get_marker() == "x"}
+    for optimizer in NAMES:
+        at, height = crosses[style.color(optimizer).lower()]
+        assert at == budget[optimizer]
+        near = metrics.share_at(curves[curves.optimizer == optimizer], [at])[optimizer].iloc[0]
+        assert abs(height - near) < 0.02  # the cross lies on the drawn curve
+
+
+def test_the_leaderboard_shows_scores_and_intervals_from_the_best_down():
+    table = pd.DataFrame(
+        {"optimizer": ["lion", "adam", "momentum"], "score": [0.2, 0.7, 0.5], "low": [0.1, 0.6, np.nan]}
+    ).assign(high=[0.3, 0.8, np.nan], note=["", "", metrics.TOO_SMALL])
+    ax = leaderboard.sheet(table, "score", "how").axes[0]
+    markers = [line for line in ax.lines if line.get_marker() == style.marker("adam")]
+    assert [tuple(line.get_xydata()[0]) for line in markers] == [(0.7, 0)]
+    spans = {tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2.2}
+    assert spans == {(0.6, 0.8), (0.1, 0.3)}
+    said = [t.get_text() for t in ax.texts]
+    assert "0.70  [0.60, 0.80]" in said and "0.50" in said
+
+
+def test_the_diagram_of_ranks_has_a_bar_over_each_group(found):
+    told, problems = scores.ranks(found)
+    ax = ranks.sheet(told, problems).axes[0]
+    bars = [line for line in ax.lines if to_hex(line.get_color()) == style.INK]
+    assert len(bars) == len(told.groups)
+    for bar, group in zip(bars, told.groups, strict=True):
+        held = told.ranks[list(group)]
+        np.testing.assert_allclose(sorted(bar.get_xdata()), [held.min() - 0.05, held.max() + 0.05])
+
+
+def sheets(found):
+    return {
+        "profile": profile.sheet(*scores.profiles(found)), "ecdf": ecdf.sheet(*scores.distributions(found)),
+        "leaderboard": leaderboard.sheet(*scores.board(found)), "ranks": ranks.sheet(*scores.ranks(found)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["profile", "ecdf", "leaderboard", "ranks"])
+@pytest.mark.parametrize("count", [2, 8])
+def test_no_words_overlap_or_leave_the_sheet(results, found, kind, count):
+    chosen = found if count == 8 else compare(results, NAMES[:count])
+    page = sheets(chosen)[kind]
+    page.canvas.draw()
+    axes = [axis for ax in page.axes for axis in (ax.xaxis, ax.yaxis)]
+    beyond = {
+        label
+        for axis in axes
+        for tick in axis.get_major_ticks()
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    words = [t for t in page.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in beyond]
+    boxes = {text: text.get_window_extent() for text in words}
+    assert len(boxes) > count + 4
+    for (one, first), (other, second) in itertools.combinations(boxes.items(), 2):
+        assert not first.padded(-1.5).overlaps(second.padded(-1.5)), (one, other)
+    for text, box in boxes.items():
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.bbox.x1 and box.y1 <= page.bbox.y1, text
+
+
+@pytest.mark.parametrize("kind", ["profile", "ecdf", "leaderboard", "ranks"])
+def test_each_kind_is_written_and_refuses_in_one_sentence(results, tmp_path, kind):
+    paths = plots.draw(kind, results, tmp_path, optimizers="adam,lion")
+    assert [path.name for path in paths] == [f"{kind}.png", f"{kind}.svg"]
+    with pytest.raises(ValueError, match="no run with optimizer 'adm'.*did you mean 'adam'"):
+        plots.draw(kind, results, tmp_path, optimizers="adm")
+    with pytest.raises(ValueError, match="at least two optimizers; this folder holds adam"):
+        plots.draw(kind, results, tmp_path, optimizers="adam")
+    with pytest.raises(ValueError, match="holds no runs"):
+        plots.draw(kind, results._replace(runs=pd.DataFrame()), tmp_path)
