@@ -38,8 +38,8 @@ def line_of(ax, optimizer, points=3):
 
 
 def test_a_profile_is_drawn_at_its_exact_breakpoints(found):
-    curves, score, what = scores.profiles(found)
-    ax = profile.sheet(curves, score, what).axes[0]
+    curves, score, _, what = scores.profiles(found)
+    ax = profile.sheet(curves, score, "evaluations", what).axes[0]
     right = ax.get_xlim()[1]
     for optimizer in NAMES:
         x, y = line_of(ax, optimizer)

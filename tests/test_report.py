@@ -444,3 +444,21 @@ def test_a_problem_that_is_markup_starts_nothing(results, tmp_path):
     with browsing() as browser, opened(browser, tmp_path / "report.html") as tab:
         assert tab.evaluate("document.querySelectorAll('img, script').length") == 0
         assert EVIL in tab.evaluate("document.querySelector('#problems').parentElement.textContent")
+
+
+@pytest.mark.parametrize(
+    ("axis", "word"), [("steps", "steps"), ("oracle", "units of one value"), ("seconds", "seconds")]
+)
+def test_every_score_and_runtime_is_along_the_cost_axis_that_was_asked_for(axis, word):
+    found, usual = compare(many(), axis=axis), compare(many())
+    wanted = metrics.runtimes(found.chosen, axis=axis)
+    pd.testing.assert_frame_equal(found.times, wanted[wanted.run_id.isin(found.chosen.runs.run_id)])
+    area = metrics.anytime_area(found.chosen, axis=axis).area
+    np.testing.assert_array_equal(found.scores.score, area)
+    assert found.unit == word and word in scores.distributions(found)[2] and scores.profiles(found)[2] == word
+    assert usual.unit == "evaluations"
+
+
+def test_an_axis_that_there_is_not_is_one_sentence():
+    with pytest.raises(ValueError, match="there is no cost axis 'time'; there is steps"):
+        compare(many(), axis="time")

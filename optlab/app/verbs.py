@@ -204,14 +204,14 @@ def status(words: Sequence[str]) -> int:
 
 
 def report(words: Sequence[str]) -> int:
-    """``report FOLDER [output=FILE] [figures=false]``: one HTML file on a study; never starts JAX."""
+    """``report FOLDER [output=FILE] [figures=false] [axis=AXIS]``: one HTML file on a study; never starts JAX."""
     folders = [word for word in words if "=" not in word]
     if len(folders) != 1:
         raise BadInput("report takes one folder of tables: optlab report results/study")
     options = dict(word.split("=", 1) for word in words if "=" in word)
     for key in options:
-        if key not in ("output", "figures"):
-            raise unknown("option", key, ("output", "figures"))
+        if key not in ("output", "figures", "axis"):
+            raise unknown("option", key, ("output", "figures", "axis"))
     if options.get("figures", "true") not in ("true", "false"):
         raise BadInput(f"figures is true or false, not '{options['figures']}'")
     from optlab import table
@@ -221,7 +221,8 @@ def report(words: Sequence[str]) -> int:
     output = Path(options.get("output") or folder / "report.html")
     try:
         results = table.load(folder)
-        paths = build.write(results, output, folder=folder, figures=options.get("figures") != "false")
+        settings = {"figures": options.get("figures") != "false", "axis": options.get("axis", "evaluations")}
+        paths = build.write(results, output, folder=folder, **settings)
     except ValueError as error:
         raise BadInput(str(error)) from error
     print(f"{paths[0]}  ({paths[0].stat().st_size / 1000:.0f} kB)")

@@ -74,11 +74,15 @@ def draw(
     folder: Path,
     *,
     optimizers: str | Sequence[str] | None = None,
+    axis: str = "evaluations",
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Write `ecdf`: COCO's runtime distributions of the optimizers at their best settings (see `optlab report`)."""
+    """Write `ecdf`: COCO's runtime distributions of the optimizers at their best settings (see `optlab report`).
+
+    axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
+    """
     from optlab.report import comparison, scores
 
     endings = formats(format)
-    found = scores.distributions(comparison.compare(results, optimizers))
+    found = scores.distributions(comparison.compare(results, optimizers, axis=axis))
     return style.save(sheet(*found), Path(folder), "ecdf", endings)

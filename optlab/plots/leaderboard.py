@@ -74,11 +74,15 @@ def draw(
     folder: Path,
     *,
     optimizers: str | Sequence[str] | None = None,
+    axis: str = "evaluations",
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Write `leaderboard`: the score of each optimizer at its best settings with its interval (see `optlab report`)."""
+    """Write `leaderboard`: the score of each optimizer at its best settings with its interval (see `optlab report`).
+
+    axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
+    """
     from optlab.report import comparison, scores
 
     endings = formats(format)
-    found = scores.board(comparison.compare(results, optimizers))
+    found = scores.board(comparison.compare(results, optimizers, axis=axis))
     return style.save(sheet(*found), Path(folder), "leaderboard", endings)

@@ -68,7 +68,7 @@ def last_power(ratios: np.ndarray) -> float:
     return float(min(2 ** np.ceil(np.log2(max(finite.max(initial=2), 2)) + 0.1), MOST_RATIO))
 
 
-def sheet(profile: pd.DataFrame, score: pd.Series, what: str) -> Any:
+def sheet(profile: pd.DataFrame, score: pd.Series, unit: str, what: str) -> Any:
     """The whole figure. `profile` from `metrics.performance_profile`; `score` orders, `what` says of how many cases."""
     best = [str(o) for o in score.sort_values(ascending=False, kind="stable").index]
     page, ax = frame(best)
@@ -80,7 +80,7 @@ def sheet(profile: pd.DataFrame, score: pd.Series, what: str) -> Any:
     ax.xaxis.set_major_locator(FixedLocator(powers))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    ax.set_xlabel("evaluations, as a multiple of the fewest of all")
+    ax.set_xlabel(f"{unit}, as a multiple of the fewest of all")
     ax.set_ylabel("solved")
     style.title(page, "Performance profiles", what)
     return page
@@ -91,11 +91,15 @@ def draw(
     folder: Path,
     *,
     optimizers: str | Sequence[str] | None = None,
+    axis: str = "evaluations",
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Write `profile`: Dolan-More profiles of the optimizers at their best settings (see `optlab report`)."""
+    """Write `profile`: Dolan-More profiles of the optimizers at their best settings (see `optlab report`).
+
+    axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
+    """
     from optlab.report import comparison, scores
 
     endings = formats(format)
-    found = scores.profiles(comparison.compare(results, optimizers))
+    found = scores.profiles(comparison.compare(results, optimizers, axis=axis))
     return style.save(sheet(*found), Path(folder), "profile", endings)

@@ -31,7 +31,9 @@ LABELS = {
 SHOWN = (".png", ".svg", ".pdf", ".mp4", ".gif", ".html")
 
 
-def write(results: Results, output: Path, *, folder: Path, figures: bool = True) -> list[Path]:
+def write(
+    results: Results, output: Path, *, folder: Path, figures: bool = True, axis: str = "evaluations"
+) -> list[Path]:
     """Writes the page, and with `figures` each of its figures as SVG and PDF into ``report`` beside it.
 
     Args:
@@ -39,6 +41,7 @@ def write(results: Results, output: Path, *, folder: Path, figures: bool = True)
       output: the file; its folder is made if need be.
       folder: where the study's own figures and animations are, to link to.
       figures: whether figures are written, too.
+      axis: what the cost counts, see `metrics.cost`.
 
     Returns:
       Paths, the page first.
@@ -46,7 +49,7 @@ def write(results: Results, output: Path, *, folder: Path, figures: bool = True)
     Raises:
       ValueError: where there is nothing to compare; nothing is written then.
     """
-    found = judged(compare(results))
+    found = judged(compare(results, axis=axis))
     svgs = {stem: source(sheet) for stem, sheet in found.sheets.items()}
     page = assembled(found, results, svgs, links(folder, output.parent))
     output.parent.mkdir(parents=True, exist_ok=True)

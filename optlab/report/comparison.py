@@ -22,6 +22,9 @@ CONTROLS = ("stay", "random_walk", "oracle")  #: they judge the problems and com
 ENOUGH = 5  #: scoring runs from which there are intervals
 PREFIX = "optimizer."
 
+#: What each cost axis counts, in words.
+UNITS = {"steps": "steps", "evaluations": "evaluations", "oracle": "units of one value", "seconds": "seconds"}
+
 #: Targets of profiles: gaps, or shares of the way still to go where a minimum is not known. Of the ladder's 51 most
 #: are passed within a few evaluations, and would count as many ties.
 PROFILED = metrics.MORE_WILD
@@ -41,6 +44,12 @@ class Comparison(NamedTuple):
     common: list[str]  #: problems that all optimizers ran on
     protocol: str  #: in words, how settings were chosen
     left_out: list[str]  #: sentences on what is not compared
+    axis: str = "evaluations"  #: the cost that scores and runtimes count, see `metrics.cost`
+
+    @property
+    def unit(self) -> str:
+        """What the cost counts, in words."""
+        return UNITS[self.axis]
 
     @property
     def judged(self) -> str:
@@ -57,7 +66,9 @@ class Comparison(NamedTuple):
         return frame[frame.problem.isin(self.common)]
 
 
-def compare(results: Results, optimizers: str | Sequence[str] | None = None) -> Comparison:
+def compare(
+    results: Results, optimizers: str | Sequence[str] | None = None, *, axis: str = "evaluations"
+) -> Comparison:
     """Chooses settings and scoring runs, and scores them.
 
     With one setting everywhere all runs score. Where settings vary, the first repeats (seed and start) that all
@@ -67,8 +78,11 @@ def compare(results: Results, optimizers: str | Sequence[str] | None = None) -> 
     Scores are the anytime area where every minimum is known; else the share of the way from f(x0) to the best value
     that any stored run found, which needs none.
 
-    Raises ValueError where there is nothing to compare: no runs, no curves, an unknown optimizer.
+    `axis` is what the cost counts, see `metrics.cost`: scores, runtimes and curves are along it.
+
+    Raises ValueError where there is nothing to compare: no runs, no curves, an unknown optimizer or axis.
     """
+    one_of("cost axis", axis, UNITS)
     stored, left_out = _prepared(results, optimizers)
     runs = stored.runs
     known = bool((runs.minimum_source == "known").all())
@@ -87,7 +101,7 @@ def compare(results: Results, optimizers: str | Sequence[str] | None = None) -> 
     held = part.groupby("problem").optimizer.nunique()
     common = sorted(held.index[held == part.optimizer.nunique()])
     chosen = stored._replace(runs=part, curves=stored.curves[within(stored.curves.run_id, part.run_id)])
-    times = metrics.runtimes(chosen) if known else metrics.relative_runtimes(stored)
+    times = metrics.runtimes(chosen, axis=axis) if known else metrics.relative_runtimes(stored, axis=axis)
     times = times[within(times.run_id, part.run_id)]
     if len(common) < len(held):
         left_out.append(
@@ -96,8 +110,8 @@ def compare(results: Results, optimizers: str | Sequence[str] | None = None) -> 
         )
     apart = tuned and not chooses & scores
     words = _words(tuned, apart, settings, chooses, scores)
-    judged = _anytime(chosen) if known else _progress(chosen, stored)
-    return Comparison(stored, chosen, settings, tuned, apart, known, judged, times, common, words, left_out)
+    judged = _anytime(chosen, axis) if known else _progress(chosen, stored)
+    return Comparison(stored, chosen, settings, tuned, apart, known, judged, times, common, words, left_out, axis)
 
 
 def _prepared(results: Results, optimizers: str | Sequence[str] | None) -> tuple[Results, list[str]]:
@@ -204,8 +218,8 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" + ("" if n == 1 else "s")
 
 
-def _anytime(chosen: Results) -> pd.DataFrame:
-    return metrics.anytime_area(chosen).rename(columns={"area": "score"})
+def _anytime(chosen: Results, axis: str) -> pd.DataFrame:
+    return metrics.anytime_area(chosen, axis=axis).rename(columns={"area": "score"})
 
 
 def _progress(chosen: Results, stored: Results) -> pd.DataFrame:

@@ -38,10 +38,10 @@ def sections(found: Comparison, response: pd.DataFrame | None) -> Iterator[str]:
         rows = waits[waits.problem == problem]
         order, body = _table(found, problem, boards[problem], rows)
         lines = sorted(curves[problem], key=lambda line: order.index(line.optimizer))
-        charts = [ink.chart(lines, "Gap (median)", "evaluations")]
+        charts = [ink.chart(lines, "Gap (median)", found.unit)]
         if problem in parts:
             charts.append(rates(parts[problem], "Final gap"))
-        labels = (f"{problem}: gap against evaluations", f"{problem}: final gap against learning rate")
+        labels = (f"{problem}: gap against {found.unit}", f"{problem}: final gap against learning rate")
         drawn = "".join(drawing(svg, f"p{k}{j}", labels[j]) for j, svg in enumerate(charts))
         size = "" if np.isnan(dims[problem]) else f"{dims[problem]:g} variables, "
         source = found.stored.runs.minimum_source[found.stored.runs.problem == problem].iloc[0]
@@ -54,18 +54,19 @@ def sections(found: Comparison, response: pd.DataFrame | None) -> Iterator[str]:
 
 
 def medians(found: Comparison) -> dict[str, list[ink.Line]]:
-    """The median gap of the scoring runs of each problem and optimizer, on log-spaced evaluations.
+    """The median gap of the scoring runs of each problem and optimizer, on log-spaced costs.
 
     A run that ended keeps its last gap; one that failed at once counts as infinite.
     """
     runs = found.chosen.runs
     rows = lanes(found.chosen.curves, runs)
-    paid, gap = metrics.cost(rows.rows).to_numpy(), numbers(rows.rows.gap)
+    paid, gap = metrics.cost(rows.rows, found.axis, runs=runs).to_numpy(), numbers(rows.rows.gap)
     found_lines: dict[str, list[ink.Line]] = {}
     for (problem, optimizer), part in runs.groupby(["problem", "optimizer"]):
         held = [slice(rows.begin[i], rows.begin[i] + rows.length[i]) for i in part.index if rows.length[i]]
         most = max((paid[s][-1] for s in held), default=1.0)
-        first = min((max(paid[s][0], 1.0) for s in held), default=1.0)
+        # On a logarithmic axis what costs nothing stands where something first does
+        first = min((paid[s][paid[s] > 0][0] for s in held if (paid[s] > 0).any()), default=1.0)
         x = np.unique(np.geomspace(first, max(most, first), POINTS).round(6))
         each = np.full((len(part), len(x)), np.inf)
         for k, s in enumerate(held):
@@ -117,9 +118,9 @@ def _table(found: Comparison, problem: str, board: pd.DataFrame, waits: pd.DataF
     target = f"gap {number(goal)}" if found.known else f"{number(goal)} of the way left"
     caption = (
         f"{found.judged.capitalize()} (95% bootstrap interval over runs), share of runs that reached {target} (Wilson "
-        "95%), expected evaluations until then with restarts (95% bootstrap)"
+        f"95%), expected {found.unit} until then with restarts (95% bootstrap)"
     )
-    heads = ("optimizer", "setting", found.judged, "reached", "expected evaluations")
+    heads = ("optimizer", "setting", found.judged, "reached", f"expected {found.unit}")
     return [str(o) for o in board.optimizer], table(heads, rows, caption, words=2)
 
 

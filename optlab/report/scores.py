@@ -40,13 +40,13 @@ def board(comparison: Comparison) -> tuple[pd.DataFrame, str, str]:
     return table, f"{name} (interquartile mean)", f"{len(comparison.common)} problems; {band}"
 
 
-def profiles(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str]:
-    """Profile, score that orders it, words."""
+def profiles(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str, str]:
+    """Profile, score that orders it, unit of cost, words."""
     require(comparison)
     costs = cases(comparison)
     goals = "gaps 1e-1 to 1e-7" if comparison.known else "targets 1e-1 to 1e-7 of the way"
     what = f"{len(costs)} cases: {len(comparison.common)} problems, {goals}; median runs"
-    return metrics.performance_profile(costs), metrics.algoperf_score(costs), what
+    return metrics.performance_profile(costs), metrics.algoperf_score(costs), comparison.unit, what
 
 
 def distributions(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str, str]:
@@ -54,8 +54,9 @@ def distributions(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str,
     require(comparison)
     times = comparison.shared(comparison.times)
     size = metrics.dimensions(comparison.chosen.runs, comparison.chosen.curves).reindex(comparison.common)
-    by = size if (size >= 1).all() else None
-    unit = f"evaluations{' / dimension' if by is not None else ''}, restarts simulated"
+    # A step or a second is not had once for each dimension
+    by = size if (size >= 1).all() and comparison.axis in ("evaluations", "oracle") else None
+    unit = f"{comparison.unit}{' / dimension' if by is not None else ''}, restarts simulated"
     count = times.target.nunique()
     what = f"{len(comparison.common)} problems x {count} targets; right of the cross restarts only"
     return metrics.runtime_ecdf(times, dimensions=by), metrics.median_budget(times, dimensions=by), unit, what

@@ -41,7 +41,7 @@ def share(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """A number of evaluations."""
+    """A cost."""
     return f"{value:,.0f}" if 100 <= value < 1e7 else number(value)
 
 
@@ -190,9 +190,9 @@ def _claim(row: Any) -> str:
     )
 
 
-def profiles(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str], figure: str) -> str:
+def profiles(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str, str], figure: str) -> str:
     """Profiles, the score that is their area, and how far the order hangs on who else is there."""
-    profile, score, cases = judged
+    profile, score, _, cases = judged
     order = [str(o) for o in score.sort_values(ascending=False, kind="stable").index]
     stable = metrics.rank_stability(found.shared(found.times), draws=STABILITY)
     rows = []
@@ -207,7 +207,7 @@ def profiles(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str], fig
     )
     heads = ("optimizer", "score", "won", "solved", "ahead of the next")
     lead = (
-        "At ratio r a curve shows the share of cases solved within r times the evaluations of the fastest; unsolved "
+        f"At ratio r a curve shows the share of cases solved within r times the {found.unit} of the fastest; unsolved "
         f"ones stay in the denominator. There are {cases}."
     )
     return paragraph(lead) + figure + table(heads, rows, caption) + paragraph(_pairwise(found, order), quiet=True)
@@ -241,7 +241,7 @@ def distributions(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str,
     )
     targets = "51 gaps from 1e2 to 1e-8" if found.known else "4 parts of the way to the best value known"
     lead = (
-        f"How much of all targets ({targets}, of each problem) is reached within a number of evaluations. Runs that "
+        f"How much of all targets ({targets}, of each problem) is reached within a number of {found.unit}. Runs that "
         "missed a target are restarted by drawing other runs; beyond the cross that is all there is."
     )
     return paragraph(lead) + figure + table(("optimizer", "area", "reached", "budget"), rows, caption)
