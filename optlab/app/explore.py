@@ -1,5 +1,6 @@
 """``optlab explore``: the page in which optimizers descend surfaces, and stored runs are seen again."""
 
+import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def explore(words: Sequence[str]) -> int:
     part.write_text(text)
     part.replace(path)
     print(f"{path}  ({len(text.encode()) / 1000:.0f} kB)")
-    if typed.opened:
+    if typed.opened and sys.stdout.isatty():  # a script wants the file, not a window
         webbrowser.open(path.absolute().as_uri())
     return 0
 
