@@ -4,13 +4,15 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import plots_data
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from benchmarks.metrics import tables
 from optlab import metrics, plots
-from optlab.plots import ecdf, leaderboard, profile, ranks, style
+from optlab.plots import curves, ecdf, leaderboard, profile, ranks, style
+from optlab.plots.selection import select
 from optlab.report import scores
 from optlab.report.comparison import compare
 
@@ -130,3 +132,25 @@ def test_each_kind_is_written_and_refuses_in_one_sentence(results, tmp_path, kin
         plots.draw(kind, results, tmp_path, optimizers="adam")
     with pytest.raises(ValueError, match="holds no runs"):
         plots.draw(kind, results._replace(runs=pd.DataFrame()), tmp_path)
+
+
+@pytest.mark.parametrize("axis", ["steps", "evaluations", "oracle", "seconds"])
+def test_losses_are_drawn_against_the_cost_that_was_asked_for(axis):
+    results = plots_data.tables(["beale"], ["adam", "newton"])
+    chosen = select(results, "beale", ["adam", "newton"])
+    ax = curves.loss(style.figure(6, 4).add_axes((0.2, 0.2, 0.5, 0.7)), chosen.best, chosen.curves, x=axis)
+    for _, run in chosen.best.iterrows():
+        rows = chosen.curves[chosen.curves.run_id == run.run_id]
+        paid = np.sort(metrics.cost(rows, axis, runs=chosen.best))
+        lines = [line.get_xdata() for line in ax.lines if line.get_color() == style.color(run.optimizer)]
+        assert any(len(x) > 1 and np.allclose(x, paid[: len(x)]) for x in lines)
+    assert ax.get_xlabel() == curves.COSTS[axis]
+    shown = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+    assert len(shown) >= 2
+
+
+@pytest.mark.parametrize(("axes", "said"), [("steps", "two costs"), ("steps,hours", "there is no cost axis 'hours'")])
+def test_other_costs_are_one_sentence(axes, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        plots.draw("curves", plots_data.tables(["beale"], ["adam", "newton"]), tmp_path, axes=axes)
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Loss against its price: steps on the left, evaluations on the right."""
+"""Loss against its price: steps on the left, evaluations on the right, or any other two costs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from optlab.metrics import cost
+
 from . import style
-from .selection import Selection, measure, numbers, pages, problems, select
+from .selection import Selection, measure, names, numbers, one_of, pages, problems, select
+
+#: What a horizontal axis counts (see `optlab.metrics.cost`): how it is called.
+COSTS = {
+    "steps": "steps",
+    "evaluations": "evaluations (values + gradients + Hessian-vector products)",
+    "oracle": "oracle cost (value 1, gradient 2, Hessian-vector product 4)",
+    "seconds": "seconds",
+}
 
 BANDS = 3  #: more bands than this on top of one another are only fog
 FLOOR = 1e-16  #: gaps below cannot be told from rounding
@@ -92,19 +102,20 @@ def limits(found: Sequence[Line], y: str) -> tuple[float, float]:
     return (low * 2 if low < 0 else low - 0.05 * (high - low)), high * 2 if high > 0 else high + 0.05 * (high - low)
 
 
-def loss(ax: Axes, group: pd.DataFrame, curves: pd.DataFrame, *, x: str = "step", labels: bool = True) -> Axes:
-    """Gap (or value) of each optimizer against `x`, `step` or `evaluations`.
+def loss(ax: Axes, group: pd.DataFrame, curves: pd.DataFrame, *, x: str = "steps", labels: bool = True) -> Axes:
+    """Gap (or value) of each optimizer against `x`, one of `COSTS`.
 
-    Uses of `group`: run_id, optimizer, status, gap; of `curves`: run_id, x, gap or value. Both axes are
-    logarithmic; the horizontal one shows step 0 left of 1.
+    Uses of `group`: run_id, optimizer, status, gap, for seconds also seconds; of `curves`: run_id, step and counts, gap
+    or value. Both axes are logarithmic; the horizontal one shows step 0 left of 1.
     """
+    curves = curves.assign(**{x: cost(curves, x, runs=group)})
     y = measure(group)
     found = sorted(lines(group, curves, x, y), key=lambda line: (line.diverged, line.y[-1]))
-    ax.set_xlabel("steps" if x == "step" else "evaluations (values + gradients + Hessian-vector products)")
+    ax.set_xlabel(COSTS[x])
     ax.set_ylabel("gap to the minimum" if y == "gap" else "value")
     low, high = limits(found, y)
     found = [to_floor(line) for line in found] if y == "gap" else found
-    horizontal(ax, max(line.x[-1] for line in found), 0.0 if x == "step" else min(line.x[0] for line in found))
+    horizontal(ax, max(line.x[-1] for line in found), 0.0 if x == "steps" else min(line.x[0] for line in found))
     vertical(ax, low, high, y)
     style.quiet(ax)
     ranks = range(len(found) - 1, -1, -1)  # the best one is drawn last, on top
@@ -115,20 +126,27 @@ def loss(ax: Axes, group: pd.DataFrame, curves: pd.DataFrame, *, x: str = "step"
     return ax
 
 
+def _decade(value: float, _: object) -> str:
+    if value == 0 or 1 <= value < 1e5:
+        return f"{value:,.0f}"
+    return f"{value:g}" if 1e-2 <= value < 1 else f"$10^{{{np.log10(value):.0f}}}$"
+
+
 def horizontal(ax: Axes, last: float, first: float = 0.0) -> None:
     """Logarithmic from 1 on, and linear from 0 to 1 so that the first row has a place."""
-    last = max(last, 2)
+    last = last if 0 < first < 1 else max(last, 2)
     if first > 0:
         ax.set_xlim(first / 1.15, last * 1.15)
         ax.set_xscale("log")
     else:
         ax.set_xlim(-0.12, last * 1.12)
         ax.set_xscale("symlog", linthresh=1, linscale=0.35)
-    decades = 10.0 ** np.arange(0, int(np.log10(last)) + 1)
+    least = int(np.floor(np.log10(first))) if 0 < first < 1 else 0  # seconds may be small
+    decades = 10.0 ** np.arange(least, int(np.floor(np.log10(last))) + 1)
     between = np.concatenate([decades * k for k in range(2, 10)])
     ax.xaxis.set_major_locator(FixedLocator([0.0, *decades] if first <= 0 else list(decades)))
     ax.xaxis.set_minor_locator(FixedLocator([k for k in between if k <= last]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v < 1e5 else f"$10^{{{np.log10(v):.0f}}}$"))
+    ax.xaxis.set_major_formatter(FuncFormatter(_decade))
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
 
 
@@ -199,13 +217,13 @@ def final(line: Line, y: str) -> str:
     return "≤ 1e−16" if y == "gap" and line.y[-1] <= FLOOR else style.number(line.y[-1])
 
 
-def sheet(chosen: Selection) -> Any:
-    """The whole figure for one problem."""
+def sheet(chosen: Selection, axes: Sequence[str] = ("steps", "evaluations")) -> Any:
+    """The whole figure for one problem, against two costs."""
     page = style.figure(11.6, 4.9)
     left, right = (style.inches(page, x, 0.62, 4.15, 3.35) for x in (0.85, 5.3))
     group = chosen.group
-    loss(left, group, chosen.curves, x="step", labels=False)
-    loss(right, group, chosen.curves, x="evaluations")
+    loss(left, group, chosen.curves, x=axes[0], labels=False)
+    loss(right, group, chosen.curves, x=axes[1])
     right.set_ylabel("")
     right.tick_params(labelleft=False)
     repeats = int(group.optimizer.value_counts().iloc[0])
@@ -226,8 +244,16 @@ def draw(
     *,
     problem: str | Sequence[str] | None = None,
     optimizers: str | Sequence[str] | None = None,
+    axes: str | Sequence[str] = ("steps", "evaluations"),
     format: str | Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Write `curves_<problem>` for each problem; each optimizer at its best setting, over all its starts."""
+    """Write `curves_<problem>` for each problem; each optimizer at its best setting, over all its starts.
+
+    axes: the two costs that the loss is drawn against, of steps, evaluations, oracle (value 1, gradient 2,
+    Hessian-vector product 4) and seconds. Raises ValueError for any others.
+    """
+    costs = [one_of("cost axis", axis, COSTS) for axis in names(axes) or ()]
+    if len(costs) != 2:
+        raise ValueError(f"curves are drawn against two costs, axes=steps,seconds, not {len(costs)}")
     chosen = problems(results, problem)
-    return pages("curves", chosen, lambda each: sheet(select(results, each, optimizers)), folder, format)
+    return pages("curves", chosen, lambda each: sheet(select(results, each, optimizers), costs), folder, format)
