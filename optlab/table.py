@@ -104,7 +104,7 @@ def open_study(results: str | Path, name: str) -> Path:
         raise ForeignFolder(f"{folder} is a file, not a folder; choose another results= or name=")
     if folder.is_dir() and any(folder.iterdir()) and not any((folder / t).is_dir() for t in TABLES):
         raise ForeignFolder(f"{folder} holds other files and no optlab tables; choose another results= or name=")
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "runs").mkdir(parents=True, exist_ok=True)  # before all else: another driver may look in right now
     for path in sorted((folder / "runs").glob("*.parquet")):
         if not _ours(path):
             raise ForeignFolder(f"{path} was not written by optlab; choose another results= or name=")
