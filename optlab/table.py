@@ -128,6 +128,17 @@ def done(folder: Path, read: set[Path] | None = None) -> set[str]:
     return ids
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: under a temporary name first, then renamed; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_part(folder: Path, table: str, part: str, rows: pa.Table) -> Path:
     """Writes one part whole or not at all: under a temporary name first, then renamed."""
     path = folder / table / f"{part}.parquet"

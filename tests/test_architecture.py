@@ -11,14 +11,14 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 
 #: From the ground up; a module imports only from floors below its own, or from its own room.
 FLOORS = [
-    {"types", "cores"},
+    {"types", "cores", "markup"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "oracle_costs", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
     {"training_loop", "explorer"},
     {"sweep", "labels"},
     {"app"},
 ]
-TABLE_SIDE = {"table", "choices", "metrics", "plots", "report"}  # NumPy, pandas, SciPy, matplotlib; never JAX
+TABLE_SIDE = {"table", "choices", "markup", "metrics", "plots", "report"}  # NumPy, pandas, SciPy, matplotlib; never JAX
 
 
 def modules():

@@ -11,9 +11,10 @@ from PIL import Image
 
 from optlab.app.bad_input import BadInput
 from optlab.app.explore import OPTIMIZERS, PROBLEMS, explore, member, scene
-from optlab.explorer.page import Scene, embedded, filled, page
+from optlab.explorer.page import Scene, embedded, page
 from optlab.explorer.presets import PRESETS
 from optlab.explorer.translate import Untranslatable
+from optlab.markup import filled
 
 pytestmark = pytest.mark.xdist_group("explorer_page")
 
@@ -73,7 +74,7 @@ def test_a_click_starts_all_optimizers_there_and_is_answered_at_once(path, brows
         assert np.allclose(state(shown)["start"], [0.7, 0.6], atol=0.01)  # a pixel is worth 0.005
         assert shown.evaluate("page.playing !== null")
         seconds = shown.evaluate(
-            """() => { const begun = performance.now(); page.from(0.8, 0.5, true); page.draw();
+            """() => { const begun = performance.now(); page.from(0.8, 0.5); page.draw();
             return (performance.now() - begun) / 1000; }"""
         )
         assert seconds < 0.3

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from optlab import table
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.build import make_optimizer, make_surface, parameter, taken
 from optlab.app.catalogue import entry
@@ -54,10 +55,7 @@ def explore(words: Sequence[str]) -> int:
 
         text = replayed(typed.folder, typed.names["problem"], typed.names["optimizer"])
         path = Path(typed.output or Path(typed.folder) / "explorer.html")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    table.write_whole(path, text.encode())
     print(f"{path}  ({len(text.encode()) / 1000:.0f} kB)")
     if typed.opened and sys.stdout.isatty():  # a script wants the file, not a window
         webbrowser.open(path.absolute().as_uri())
@@ -131,10 +129,11 @@ def _node(root: str, name: str) -> dict[str, Any]:
 def _config(root: str, name: str, changes: Sequence[str]) -> dict[str, Any]:
     """The configuration of one entry, with those changes that it has a place for."""
     node = _node(root, name)
-    here = [f"++{word}" for word in changes if parameter(node, root, word.partition("=")[0].partition(".")[2])]
+    own = [word for word in changes if word.startswith(f"{root}.")]
+    here = [f"++{word}" for word in own if parameter(node, root, word.partition("=")[0].partition(".")[2])]
     if root == "problem" and "dim" in taken(node, root) and not any(w.startswith("++problem.dim=") for w in here):
         here.append("++problem.dim=2")
-    return composed([f"{root}={name}", *(word for word in here if word.startswith(f"++{root}."))])
+    return composed([f"{root}={name}", *here])
 
 
 def scene(name: str, changes: Sequence[str] = ()):

@@ -1,7 +1,6 @@
 """``optlab status FOLDER``: what of the commands given there is done, failed and left, and how long it will take."""
 
 import json
-import os
 import shlex
 import sys
 import time
@@ -24,11 +23,7 @@ def record(folder: Path, structures: Sequence[Mapping[str, Any]], axes: Sequence
     """Keeps what a command asks for, so that `status` can count it; the same command again replaces it."""
     asked = {"structures": list(structures), "axes": [[list(axis.key), axis.values] for axis in axes]}
     content = asked | {"command": shlex.join(["optlab", *sys.argv[1:]]), "begun": time.time()}
-    path = folder / FOLDER / f"{table.digest(asked)}.json"
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
-    part.write_text(json.dumps(content))
-    part.replace(path)
+    table.write_whole(folder / FOLDER / f"{table.digest(asked)}.json", json.dumps(content).encode())
 
 
 def status(words: Sequence[str]) -> int:

@@ -9,7 +9,6 @@
 
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,20 +63,13 @@ def keep(folder: Path, group: Group, ids: Sequence[str], trace: Trace) -> None:
         one = subset(group, np.array([lane]))
         values = {key: column[0].tolist() for key, column in one.columns.items()} | {"seed": int(one.seeds[0])}
         text = json.dumps(patched(group.config, values), default=str)
-        _whole(folder / "configurations" / f"{run_id}.json", text.encode())
+        table.write_whole(folder / "configurations" / f"{run_id}.json", text.encode())
         if paths is not None:
             steps = trace["step"][lane]
             kept = np.concatenate([[True], np.diff(steps) > 0])  # a run that has ended repeats its last row
             content = io.BytesIO()
             np.savez(content, steps=steps[kept], params=paths[lane][kept])
-            _whole(folder / "paths" / f"{run_id}.npz", content.getvalue())
-
-
-def _whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+            table.write_whole(folder / "paths" / f"{run_id}.npz", content.getvalue())
 
 
 def find(folder: Path, named: Sequence[str], *, changes: Mapping[str, Any] | None = None) -> list[Stored]:

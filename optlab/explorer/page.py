@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from optlab.explorer.opaque import opaque
 from optlab.explorer.presets import Preset
 from optlab.explorer.steps import Descent, Make, derivatives
+from optlab.markup import filled
 from optlab.types import Surface, minimum
 
 HERE = Path(__file__).parent
@@ -21,7 +23,7 @@ SCRIPTS = (
 )  # fmt: skip
 
 #: What the page reads of a state, whatever the optimizer.
-READ = ("params", "value", "grad_norm", "status", "step", "counts.n_value", "counts.n_grad", "counts.n_hvp")
+READ = ("params", "value", "grad_norm", "status", "counts.n_value", "counts.n_grad", "counts.n_hvp")
 
 
 class Scene(NamedTuple):
@@ -82,24 +84,14 @@ def page(
         ['"use strict";', _file("runtime.js"), surfaces, *(source for source, _, _ in made), *table]
         + [_file(f"page/{name}.js") for name in SCRIPTS]
     )
-    parts = {"TITLE": _text(title), "STYLE": _file("page/page.css"), "DATA": embedded(data), "SCRIPT": script}
+    parts = {"TITLE": escape(title), "STYLE": _file("page/page.css"), "DATA": embedded(data), "SCRIPT": script}
     return filled(_file("page/page.html"), parts)
-
-
-def filled(template: str, parts: Mapping[str, str]) -> str:
-    """A template with its ``{{NAME}}`` replaced, each once; what is put in is not looked at again."""
-    pieces = template.split("{{")
-    return pieces[0] + "".join(parts[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:]))
 
 
 def embedded(data: object) -> str:
     """JSON that may stand within a script element, whatever the texts in it; numbers that are none are null."""
     text = json.dumps(_plain(data), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _text(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _plain(value: object) -> object:

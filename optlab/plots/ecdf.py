@@ -12,9 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from . import style
+from . import compared, style
 from .profile import frame, shares, steps
-from .selection import formats
 
 FINE = 400  #: points of a curve: more than its pixels
 
@@ -81,8 +80,4 @@ def draw(
 
     axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
     """
-    from optlab.report import comparison, scores
-
-    endings = formats(format)
-    found = scores.distributions(comparison.compare(results, optimizers, axis=axis))
-    return style.save(sheet(*found), Path(folder), "ecdf", endings)
+    return compared.write("ecdf", "distributions", sheet, results, folder, optimizers, axis, format)

@@ -12,9 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from . import style
+from . import compared, style
 from .profile import PER_LETTER, WIDTH
-from .selection import formats
 
 ROW = 0.24  #: inches for each optimizer
 
@@ -81,8 +80,4 @@ def draw(
 
     axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
     """
-    from optlab.report import comparison, scores
-
-    endings = formats(format)
-    found = scores.board(comparison.compare(results, optimizers, axis=axis))
-    return style.save(sheet(*found), Path(folder), "leaderboard", endings)
+    return compared.write("leaderboard", "board", sheet, results, folder, optimizers, axis, format)

@@ -12,8 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from . import style
-from .selection import formats
+from . import compared, style
 
 WIDTH = 5.6  #: inches: as wide as a phone shows with letters that can be read
 PER_LETTER = 0.068  #: inches that a letter of a label takes at most, on average
@@ -98,8 +97,4 @@ def draw(
 
     axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
     """
-    from optlab.report import comparison, scores
-
-    endings = formats(format)
-    found = scores.profiles(comparison.compare(results, optimizers, axis=axis))
-    return style.save(sheet(*found), Path(folder), "profile", endings)
+    return compared.write("profile", "profiles", sheet, results, folder, optimizers, axis, format)

@@ -10,9 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from . import style
+from . import compared, style
 from .profile import PER_LETTER, WIDTH
-from .selection import formats
 
 ROW = 0.21  #: inches for each optimizer
 BAR = 0.11  #: inches for each group
@@ -77,8 +76,4 @@ def draw(
 
     axis: what the cost counts: steps, evaluations, oracle (value 1, gradient 2, Hessian product 4) or seconds.
     """
-    from optlab.report import comparison, scores
-
-    endings = formats(format)
-    found = scores.ranks(comparison.compare(results, optimizers, axis=axis))
-    return style.save(sheet(*found), Path(folder), "ranks", endings)
+    return compared.write("ranks", "ranks", sheet, results, folder, optimizers, axis, format)

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from optlab.markup import filled
 from optlab.plots import ecdf, leaderboard, profile, ranks, sensitivity, style
-from optlab.table import Results
+from optlab.table import Results, write_whole
 
 from . import problems, scores, sections
 from .comparison import Comparison, compare
-from .html import Raw, drawing, filled, listed, palette, paragraph, source, text, untitled
+from .html import Raw, drawing, listed, palette, paragraph, source, text, untitled
 
 HERE = Path(__file__).parent
 PANELS = 6  #: problems side by side among learning rates; each has its own chart in its section
@@ -52,14 +53,8 @@ def write(
     found = judged(compare(results, axis=axis))
     svgs = {stem: source(sheet) for stem, sheet in found.sheets.items()}
     page = assembled(found, results, svgs, links(folder, output.parent))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f".{output.name}.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        beside = _files(found, svgs, output.parent / "report") if figures else []
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
+    beside = _files(found, svgs, output.parent / "report") if figures else []
+    write_whole(output, page.encode())
     return [output, *beside]
 
 

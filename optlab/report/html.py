@@ -3,7 +3,8 @@
 import colorsys
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Any
 
 from matplotlib import rc_context
@@ -22,14 +23,7 @@ COLOR = re.compile(r"#[0-9a-fA-F]{6}\b(?=[;\"' ])")
 
 def text(value: object) -> str:
     """A text that may stand in an element or a quoted attribute, whatever is in it."""
-    plain = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return plain.replace('"', "&quot;").replace("'", "&#39;")
-
-
-def filled(template: str, parts: Mapping[str, str]) -> str:
-    """A template with its ``{{NAME}}`` replaced, each once; what is put in is not looked at again."""
-    pieces = template.split("{{")
-    return pieces[0] + "".join(parts[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:]))
+    return escape(str(value))
 
 
 class Raw(str):

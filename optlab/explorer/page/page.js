@@ -123,14 +123,10 @@ const page = {
     page.changed();
   },
 
-  from(x, y, live) {
+  from(x, y) {
     if (![x, y].every(Number.isFinite)) return;
-    page.state.start = [x, y];
-    page.state.preset = null;
-    if (live) {
-      page.pause();
-      page.state.at = 1;
-    }
+    page.pause();
+    Object.assign(page.state, { start: [x, y], preset: null, at: 1 });
     page.changed();
   },
 
@@ -320,7 +316,7 @@ const page = {
     on("none", "click", () => page.set({ on: new Set(), focus: null }));
     on("best", "click", page.rates);
     on("reset", "click", () => page.set({ numbers: page.first().numbers, preset: null }));
-    for (const id of ["x", "y"]) on(id, "change", () => page.from(...["x", "y"].map((key) => numbers.read(controls.by(key).value) ?? NaN), true));
+    for (const id of ["x", "y"]) on(id, "change", () => page.from(...["x", "y"].map((key) => numbers.read(controls.by(key).value) ?? NaN)));
     on("steps", "change", (event) => link.KEYS.steps(page.state, event.target.value) ?? page.changed());
     addEventListener("resize", page.asked);
     addEventListener("hashchange", () => {
@@ -369,8 +365,8 @@ const page = {
     const keys = {
       " ": () => (page.playing ? page.pause() : page.play()), ",": () => page.step(-1), ".": () => page.step(1),
       v: page.turn, t: page.shade,
-      ArrowLeft: () => page.from(x - step(0), y, true), ArrowRight: () => page.from(x + step(0), y, true),
-      ArrowUp: () => page.from(x, y + step(1), true), ArrowDown: () => page.from(x, y - step(1), true),
+      ArrowLeft: () => page.from(x - step(0), y), ArrowRight: () => page.from(x + step(0), y),
+      ArrowUp: () => page.from(x, y + step(1)), ArrowDown: () => page.from(x, y - step(1)),
     };
     const act = keys[event.key] ?? keys[event.key.toLowerCase()];
     if (!act || (page.data.stored && event.key.startsWith("Arrow"))) return;

@@ -7,13 +7,13 @@ const pointer = {
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       pointer.held = { x: event.offsetX, y: event.offsetY, camera: { ...page.state.camera }, moved: false };
-      if (page.state.view === "contour") pointer.start(canvas, event, true);
+      if (page.state.view === "contour") pointer.start(canvas, event);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!pointer.held) return;
       const [dx, dy] = [event.offsetX - pointer.held.x, event.offsetY - pointer.held.y];
       pointer.held.moved ||= Math.hypot(dx, dy) > 4;
-      if (page.state.view === "contour") pointer.start(canvas, event, true);
+      if (page.state.view === "contour") pointer.start(canvas, event);
       else if (pointer.held.moved) pointer.turn(dx, dy);
     });
     canvas.addEventListener("pointerup", (event) => pointer.release(canvas, event));
@@ -26,14 +26,14 @@ const pointer = {
     const { held } = pointer;
     pointer.held = null;
     if (!held) return;
-    if (page.state.view === "3d" && !held.moved) pointer.start(canvas, event, true);
+    if (page.state.view === "3d" && !held.moved) pointer.start(canvas, event);
     if (!held.moved && !page.data.stored) page.play();
   },
 
-  start(canvas, event, live) {
+  start(canvas, event) {
     if (page.data.stored) return;
     const place = pointer.place(canvas, event.offsetX, event.offsetY);
-    if (place) page.from(place.x, place.y, live);
+    if (place) page.from(place.x, place.y);
   },
 
   // What is under a pixel, or null beside the surface.

@@ -78,7 +78,6 @@ const stage = {
     const box = stage.box(width, height);
     const heads = now.view === "3d" ? stage.relief(ctx, box, scene, all, now, palette) : stage.contour(ctx, box, scene, all, now, palette);
     stage.labels(ctx, box, width, heads, palette);
-    return { box, heads };
   },
 
   contour(ctx, box, scene, all, now, palette) {
@@ -92,7 +91,7 @@ const stage = {
     ctx.clip();
     const heads = all.map((course) => stage.course(ctx, course, now, grid, to, box, palette));
     stage.posts(ctx, scene, to, palette);
-    if (now.insight) stage.insight(ctx, now.insight, (x, y) => to(x, y), palette);
+    if (now.insight) stage.insight(ctx, now.insight, to, palette);
     stage.pin(ctx, to(...now.start), palette);
     for (const head of heads) stage.head(ctx, head, box, palette);
     ctx.restore();
