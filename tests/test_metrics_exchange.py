@@ -156,11 +156,16 @@ def test_iohprofiler_gets_a_block_for_each_run(tables, tmp_path):
     final = tables.runs.gap[tables.runs.run_id == "sphere0"].iloc[0]
     assert last == pytest.approx(final, rel=1e-8)  # ten digits are written
     assert scenario["runs"][0]["best"]["y"] == final
+    # iohinspector 0.0.8 takes every key of `best` and begins a run wherever evaluations are 1.
+    assert all(set(run["best"]) == {"evals", "x", "y"} for run in scenario["runs"])
+    assert [line.split()[0] for line in text.splitlines() if line.split()[0] in ("1", "evaluations")] == [
+        "evaluations", "1",
+    ] * RUNS  # fmt: skip
 
 
 def test_benchopt_gets_its_columns(tables):
     frame = metrics.to_benchopt(tables)
-    assert frame.columns[:3].tolist() == ["objective_name", "dataset_name", "solver_name"]
+    assert frame.columns[:4].tolist() == ["objective_name", "sampling_strategy", "dataset_name", "solver_name"]
     assert {"p_dataset_dim", "idx_rep", "stop_val", "time", "objective_value", "objective_gap"} <= set(frame)
     assert frame.groupby("dataset_name").idx_rep.agg(["min", "max"]).to_numpy().tolist() == [[0, RUNS - 1]] * 2
     last = frame[frame.stop_val == BUDGET - 1]

@@ -199,6 +199,67 @@ def tuned_runs():
     return runs
 
 
+def trials(losses, chosen_by=None, problem="p", optimizer="sgd"):
+    rows = pd.DataFrame({"problem": problem, "optimizer": optimizer, "loss": np.asarray(losses, float)})
+    return rows.assign(chosen_by=rows.loss if chosen_by is None else np.asarray(chosen_by, float))
+
+
+def test_a_tuning_curve_is_the_mean_over_all_subsets_of_what_was_chosen_and_over_problems():
+    rng = np.random.default_rng(0)
+    drawn = {p: rng.random((2, n)) for p, n in (("p", 5), ("q", 6))}
+    table = pd.concat([trials(*pair, problem=p) for p, pair in drawn.items()])
+    found = metrics.tuning_curves(table, by="chosen_by", draws=0)
+    for k in range(1, 6):
+        each = []
+        for loss, by in drawn.values():
+            subsets = combinations(range(len(loss)), k)
+            each.append(np.mean([loss[min(s, key=lambda i: by[i])] for s in subsets]))
+        # Sums of at most 20 numbers in [0, 1), weights from exponentials of log-gammas: a few rounding errors each.
+        assert found.expected[k - 1] == pytest.approx(np.mean(each), rel=1e-12)
+    assert found.k.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_settings_that_tie_are_chosen_alike_and_rows_may_come_in_any_order():
+    found = metrics.tuning_curves(trials([0.2, 0.4, 0.9], [1, 1, 2]), by="chosen_by", draws=0)
+    # k = 1: the mean; k = 2: {0.2, 0.4} by lot, or with 0.9 the other one; k = 3: one of the two by lot.
+    np.testing.assert_allclose(found.expected, [0.5, 0.3, 0.3], rtol=1e-12)
+    table = trials(np.arange(8.0), [3, 3, 1, 2, 2, 5, 5, 5])
+    shuffled = table.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(
+        metrics.tuning_curves(shuffled, by="chosen_by"), metrics.tuning_curves(table, by="chosen_by")
+    )
+
+
+def test_by_its_own_losses_the_curve_of_one_problem_is_the_expected_best():
+    losses = np.random.default_rng(1).random(9)
+    one, other = metrics.tuning_curves(trials(losses), draws=4000), metrics.expected_best(losses, draws=4000)
+    np.testing.assert_allclose(one.expected, other.expected, rtol=1e-12)
+    # Two bootstraps of 4,000: a 2.5 % quantile has a standard error near sqrt(0.025 x 0.975 / 4000) = 0.0025 in
+    # probability, which is less than 0.02 in losses spread over [0, 1].
+    np.testing.assert_allclose(one[["low", "high"]], other[["low", "high"]], atol=0.02)
+    assert (metrics.tuning_curves(trials([1, 2, 3, 4])).note == metrics.TOO_SMALL).all()
+    with pytest.raises(ValueError, match="must be finite"):
+        metrics.tuning_curves(trials([1.0, INF]))
+
+
+def test_schedules_are_settings_and_no_repeats():
+    runs = grid([3.0, 1.0, 2.0], [0.01, 0.1, 1.0]).assign(seed=0)
+    runs = pd.concat([
+        runs.assign(schedule="constant", **{"schedule.end": np.nan}),
+        runs.assign(schedule="cosine", value=runs.value / 2, **{"schedule.end": 0.0}),
+    ], ignore_index=True)  # fmt: skip
+    runs = pd.concat([runs, runs.assign(seed=1)], ignore_index=True)
+    runs["run_id"] = [f"r{k}" for k in range(len(runs))]
+    best = metrics.tune(runs, {0}, chance=9.0)
+    assert (best.schedule[0], best[RATE][0], best.tried[0]) == ("cosine", 0.1, 6)
+    assert metrics.scored(runs, best, {0}, "schedule").value.tolist() == [0.5]
+    with pytest.raises(ValueError, match="schedule varies"):
+        metrics.response(runs, chance=9.0)
+    named = metrics.labelled(runs, apart_from=[RATE])
+    assert set(named.optimizer) == {"sgd schedule=constant", "sgd schedule=cosine"}
+    assert metrics.labelled(runs, apart_from=metrics.setting_columns(runs)).optimizer.unique().tolist() == ["sgd"]
+
+
 def test_a_setting_is_chosen_by_tuning_seeds_and_scored_by_the_others():
     choice = metrics.tune(tuned_runs(), {0}, chance=9.0)
     assert choice[RATE].tolist() == [1.0]

@@ -16,7 +16,7 @@ from PIL import Image
 from plots_data import SURFACES, tables
 from plots_vision import VISION, ciede2000, closest
 
-from optlab import plots
+from optlab import metrics, plots
 from optlab.plots import contour, curves, race, sensitivity, stage, style, surface, video
 from optlab.plots.selection import select
 
@@ -365,12 +365,33 @@ def test_without_ffmpeg_a_gif_is_written_and_said(tmp_path, monkeypatch):
             assert np.abs(seen - frames[k][:, :, :3]).max() <= 12
 
 
-@pytest.mark.parametrize("options", [{}, {"clock": "evals", "panel": False}, {"view": "3d"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"clock": "evals", "panel": False}, {"clock": "seconds"}, {"view": "3d"}], ids=str
+)
 def test_the_race_has_its_frames_and_size(results, tmp_path, options):
     short = {"frames": 12, "size": "480x270", "format": "mp4", "optimizers": EIGHT}
     (path,) = plots.draw("race", results, tmp_path, problem="hyperbolic_saddle", **short, **options)
     assert path.name == f"race_hyperbolic_saddle{'_3d' if 'view' in options else ''}.mp4"
     assert film_frames(path) == (12, (480, 270))
+
+
+def test_on_the_clock_of_seconds_each_run_has_its_share_of_them_at_each_step(results):
+    spent = results.runs.assign(seconds=0.001 + 0.002 * np.arange(len(results.runs)))
+    chosen = select(SimpleNamespace(**vars(results) | {"runs": spent}), "hyperbolic_saddle", EIGHT)
+    found = surface.tracks(chosen.best, chosen.curves)
+    scaled, unit = stage.timed(found)
+    last = max(track.seconds[-1] for track in found)
+    per = {"s": 1, "ms": 1e3, "µs": 1e6}[unit]
+    assert 1e3 <= last * per < 1e6
+    for track, (_, run) in zip(scaled, chosen.best.iterrows(), strict=True):
+        rows = chosen.curves[chosen.curves.run_id == run.run_id].sort_values("step")
+        told = metrics.cost(rows, "seconds", runs=spent).to_numpy()
+        # One division more or less of doubles.
+        np.testing.assert_allclose(track.seconds, per * told[: len(track.seconds)], rtol=1e-12)
+        assert run.status == "diverged" or track.seconds[-1] == pytest.approx(per * run.seconds, rel=1e-12)
+    unknown = [track._replace(seconds=np.full(len(track.seconds), np.nan)) for track in found]
+    with pytest.raises(ValueError, match="do not say how many seconds"):
+        stage.timed(unknown)
 
 
 # Bad input is one sentence
@@ -387,7 +408,7 @@ def test_the_race_has_its_frames_and_size(results, tmp_path, options):
         ("curves", {"format": "jpeg"}, "there is png, svg, pdf"),
         ("sensitivity", {"problem": "bale"}, "did you mean 'beale'?"),
         ("sensitivity", {"best": 0}, "whole number of at least 1"),
-        ("race", {"clock": "seconds"}, "there is step, evals"),
+        ("race", {"clock": "hours"}, "there is step, evals, seconds"),
         ("race", {"frames": 1}, "frames must be a whole number"),
         ("race", {"size": "big"}, "like 1280x720"),
         ("race", {"size": (401, 300)}, "even"),

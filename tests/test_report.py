@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from explorer_browser import browsing, needs_chromium, opened
 
@@ -15,7 +16,7 @@ from optlab import metrics
 from optlab.metrics.intervals import interquartile_mean
 from optlab.report import build, html, ink, problems, scores, sections
 from optlab.report.comparison import compare, losses
-from optlab.table import Results
+from optlab.table import Results, runs_rows, write_part
 
 NONE = pd.DataFrame()
 NAMES = ("adam", "lbfgs", "gradient_descent", "nesterov")
@@ -167,12 +168,15 @@ def test_the_leaderboard_has_the_numbers_of_the_metrics(results, page):
     shown = cells(page, f"P({board.score.idxmax().replace('_', ' ')} better)")
     hits = found.times[np.isclose(found.times.target, 1e-8)]
     rank = metrics.critical_difference(losses(found)).ranks
-    for optimizer, (_, score, solved, mean, _) in shown.items():
+    gained = metrics.digits(found.chosen)
+    for optimizer, (_, score, solved, digits, mean, _) in shown.items():
         assert score == f"{board.score[optimizer]:.2f} ({metrics.TOO_SMALL})"  # of 5 seeds 3 score
         own = np.isfinite(hits.runtime[hits.optimizer == optimizer])
         low, high = metrics.wilson(own.sum(), len(own))
         assert solved == f"{own.mean():.0%} [{float(low):.0%}, {float(high):.0%}]"
         assert mean == f"{rank[optimizer]:.1f}"
+        own = interquartile_mean(gained.digits[gained.optimizer == optimizer].to_numpy())
+        assert digits == f"{own:.1f} ({metrics.TOO_SMALL})"
     assert [int(row[0]) for row in shown.values()] == list(range(1, len(shown) + 1))
 
 
@@ -347,7 +351,7 @@ def test_figures_are_written_beside_and_linked_where_they_are(results, tmp_path)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "race_beale & co.mp4").touch()
     paths = build.write(results, tmp_path / "out" / "page.html", folder=tmp_path)
-    stems = {"leaderboard", "ranks", "profile", "ecdf", "sensitivity"}
+    stems = {"leaderboard", "ranks", "profile", "ecdf", "gradient_profile", "tuning_curve", "sensitivity"}
     assert {p.name for p in paths[1:]} == {f"{s}.{end}" for s in stems for end in ("svg", "pdf")}
     assert all(p.stat().st_size > 3000 for p in paths)
     assert 'href="../figures/race_beale%20%26%20co.mp4"' in paths[0].read_text()
@@ -388,9 +392,10 @@ def test_what_cannot_be_written_leaves_nothing_half_done(results, tmp_path):
 def test_the_command_writes_the_page_without_jax(tmp_path):
     folder = tmp_path / "study"
     results = many(4)
-    for name in ("runs", "curves"):
-        (folder / name).mkdir(parents=True)
-        getattr(results, name).to_parquet(folder / name / "part.parquet")
+    columns = {c: results.runs[c].tolist() for c in results.runs} | {"precision": "float64"}
+    curves = results.curves.assign(grad_norm=np.nan)
+    write_part(folder, "curves", "part", pa.Table.from_pandas(curves, preserve_index=False))
+    write_part(folder, "runs", "part", runs_rows(columns, len(results.runs)))
     code = f"""
 import sys
 from optlab.app.main import _guarded
@@ -409,6 +414,8 @@ assert "jax" not in sys.modules and "matplotlib.pyplot" not in sys.modules
         (["report", "nowhere"], "there is no folder nowhere"),
         (["report", "nowhere", "outptu=x"], "there is no option 'outptu'; did you mean output?"),
         (["report", "nowhere", "figures=no"], "figures is true or false, not 'no'"),
+        (["report", "nowhere", "budget=0"], "budget is a whole number of at least 1"),
+        (["report", "nowhere", "budget=many"], "budget is a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence(words, sentence, optlab_command):

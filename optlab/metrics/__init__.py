@@ -30,7 +30,7 @@ from .profiles import (
     share_at,
 )
 from .ranking import CriticalDifference, critical_difference, holm, rank_stability, wilcoxon_holm
-from .rows import TOO_SMALL, dimensions, initial, labelled, shared, with_gaps
+from .rows import TOO_SMALL, dimensions, initial, labelled, setting_columns, shared, with_gaps
 from .running_time import expected_running_time, log_auc, median_budget, runtime_ecdf, simulated_restarts
 from .sensitivity import (
     areas,
@@ -42,7 +42,7 @@ from .sensitivity import (
     widths,
 )
 from .targets import COCO, MORE_WILD, ladder, relative_runtimes, runtimes, typical
-from .tuning import expected_best, scored, split_seeds, trials_to_reach, tune
+from .tuning import expected_best, scored, split_seeds, trials_to_reach, tune, tuning_curves
 
 __all__ = [
     "AXES", "COCO", "MORE_WILD", "NOMINAL", "TOO_SMALL", "Claim", "CriticalDifference", "algoperf_score",
@@ -51,7 +51,8 @@ __all__ = [
     "initial", "interquartile_mean", "intervals", "judge_tasks", "labelled", "ladder", "largest_stable", "log_auc",
     "median_budget", "normalized", "paired_differences", "pairwise_profiles", "passed", "performance_profile",
     "pooled_deviation", "probability_of_improvement", "rank_stability", "ratios", "reaches", "relative_error_digits",
-    "relative_runtimes", "response", "runtime_ecdf", "runtimes", "scored", "share_at", "shared",
+    "relative_runtimes", "response", "runtime_ecdf", "runtimes", "scored", "setting_columns", "share_at", "shared",
     "simulated_restarts", "split_seeds", "stability_bound", "time_widths", "to_benchopt", "to_coco", "to_ioh",
-    "trials_to_reach", "tune", "typical", "wilcoxon_holm", "widths", "wilson", "with_gaps", "with_oracle",
+    "trials_to_reach", "tune", "tuning_curves", "typical", "wilcoxon_holm", "widths", "wilson", "with_gaps",
+    "with_oracle",
 ]  # fmt: skip

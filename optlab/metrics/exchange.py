@@ -112,7 +112,8 @@ def to_ioh(results: Results, folder: str | Path, *, functions: Mapping[str, int]
             fell = np.append(True, way.gap[1:] < way.gap[:-1])
             rows = zip(way.evaluations[fell], way.gap[fell], strict=True)
             blocks.append("evaluations raw_y\n" + "".join(f"{n} {gap:.10e}\n" for n, gap in rows))
-            best = {"evals": int(way.evaluations[fell][-1]), "y": float(way.gap[-1])}
+            # Readers ask for x; the tables have no point for each best value.
+            best = {"evals": int(way.evaluations[fell][-1]), "x": [], "y": float(way.gap[-1])}
             entries.append({"instance": way.instance, "evals": int(way.evaluations[-1]), "best": best})
         _write(Path(folder) / _file_name(optimizer) / data, "".join(blocks))
         found.setdefault((optimizer, problem), []).append({"dimension": dimension, "path": data, "runs": entries})
@@ -130,15 +131,16 @@ def to_ioh(results: Results, folder: str | Path, *, functions: Mapping[str, int]
 def to_benchopt(results: Results) -> pd.DataFrame:
     """The curves under benchopt's column names, to be saved as Parquet and read by ``benchopt plot``.
 
-    objective_name, dataset_name (problem), solver_name (optimizer), p_dataset_* and p_solver_* (leaves), idx_rep
-    (a number for each run of a solver on a dataset, by seed), stop_val (step), time (seconds, see `cost`),
-    objective_value, and objective_* for gap, gradient and measures.
+    objective_name, sampling_strategy, dataset_name (problem), solver_name (optimizer), p_dataset_* and p_solver_*
+    (leaves), idx_rep (a number for each run of a solver on a dataset, by seed), stop_val (step), time (seconds, see
+    `cost`), objective_value, and objective_* for gap, gradient and measures.
     """
     runs = distinct(results.runs)
     found = lanes(results.curves, runs)
     rows = found.rows.reset_index(drop=True)
     need(rows, "step", "value")
-    table = pd.DataFrame({"objective_name": "optlab"}, index=rows.index)
+    # What benchopt 1.10 writes (its _generate_runs.py and runner.py), one row for each value of stop_val.
+    table = pd.DataFrame({"objective_name": "optlab", "sampling_strategy": "Iteration"}, index=rows.index)
     names = {"problem": "dataset_name", "optimizer": "solver_name"}
     names |= {c: f"p_dataset_{c.removeprefix('problem.')}" for c in runs if str(c).startswith("problem.")}
     names |= {c: f"p_solver_{c.removeprefix('optimizer.')}" for c in runs if str(c).startswith("optimizer.")}

@@ -28,6 +28,11 @@ class Lanes(NamedTuple):
     length: np.ndarray  #: how many rows each run has, 0 for a failed one: `[R]`
 
 
+def setting_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that a setting is made of: the optimizer's hyperparameters, the schedule and its own."""
+    return [c for c in frame if str(c).startswith(("optimizer.", "schedule.")) or c == "schedule"]
+
+
 def need(frame: pd.DataFrame, *columns: str) -> None:
     """Raises ValueError for the first column that a frame lacks."""
     for column in columns:
@@ -120,16 +125,20 @@ def labelled(runs: pd.DataFrame, *, apart_from: Sequence[str] = ()) -> pd.DataFr
     """The runs with settings in the names: `rosenbrock dim=10`, `adam learning_rate=0.01`.
 
     All metrics take runs of the same `problem` and `optimizer` to be repeats of each other, whatever their
-    start and seed. Of the leaves below ``problem.`` (but for ``problem.start``) and ``optimizer.`` those become part
-    of the name that differ among the runs of that name, but for the columns in `apart_from`.
+    start and seed. Of the leaves below ``problem.`` (but for ``problem.start``), ``optimizer.`` and ``schedule`` those
+    become part of the name that differ among the runs of that name, but for the columns in `apart_from`.
     """
     need(runs, "problem", "optimizer", *apart_from)
     named = {}
-    for what, free in (("problem", {"problem.start"}), ("optimizer", set())):
-        leaves = [c for c in runs if str(c).startswith(f"{what}.") and c not in free | set(apart_from)]
+    everything = {"problem": [c for c in runs if str(c).startswith("problem.")], "optimizer": setting_columns(runs)}
+    for what, leaves in everything.items():
         names = runs[what].astype(str)
         for leaf in leaves:
-            varied = runs.groupby(what, sort=False)[leaf].transform("nunique", dropna=False) > 1
+            if leaf in ("problem.start", *apart_from):
+                continue
+            # A schedule's own numbers are missing under another: its name says that already.
+            within = [what, "schedule"] if leaf.startswith("schedule.") and "schedule" in runs else [what]
+            varied = runs.groupby(within, sort=False, dropna=False)[leaf].transform("nunique", dropna=False) > 1
             if varied.any():
                 words = " " + leaf.removeprefix(f"{what}.") + "=" + runs[leaf].map(_word)
                 names = names.where(~varied, names + words)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .intervals import interquartile_means
-from .rows import distinct, lost, need, numbers
+from .rows import distinct, lost, need, numbers, setting_columns
 
 RATE = "optimizer.learning_rate"
 TOLERANCES = (0.01, 0.05, 0.1)
@@ -271,8 +271,8 @@ def chance_levels(runs: pd.DataFrame, chance: Chance) -> np.ndarray:
 def _require_fixed(runs: pd.DataFrame, names: Sequence[str]) -> None:
     """Other hyperparameters that vary would be taken for seeds."""
     groups = runs.groupby(["problem", "optimizer"])
-    leaves = [c for c in runs if str(c).startswith(("optimizer.", "problem.")) and c not in (*names, "problem.start")]
-    for leaf in leaves:
+    leaves = [*setting_columns(runs), *(c for c in runs if str(c).startswith("problem.") and c != "problem.start")]
+    for leaf in (leaf for leaf in leaves if leaf not in names):
         count = groups[leaf].nunique(dropna=False)
         if (count > 1).any():
             problem, optimizer = count.index[int(np.argmax(count.to_numpy() > 1))]

@@ -16,10 +16,8 @@ import pandas as pd
 from scipy import special
 
 from .intervals import interquartile_means
-from .rows import LEAST_RUNS, TOO_SMALL, distinct, lost, need, numbers, one_of
+from .rows import LEAST_RUNS, TOO_SMALL, distinct, lost, need, numbers, one_of, setting_columns
 from .sensitivity import Chance, chance_levels
-
-PREFIX = "optimizer."
 
 
 def expected_best(
@@ -39,16 +37,66 @@ def expected_best(
     Raises:
       ValueError: for no scores, or one that is not finite.
     """
-    x = np.sort(np.asarray(scores, float).ravel())
-    if not x.size or not np.isfinite(x).all():
+    x = np.asarray(scores, float).ravel()
+    rng = np.random.default_rng(seed)
+    expected, again = _best_of(x, x, draws if len(x) >= LEAST_RUNS else 0, rng)
+    return _curve(expected, again, len(x), level)
+
+
+def tuning_curves(
+    trials: pd.DataFrame, *, by: str = "loss", draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """The expected best of k trials of each optimizer, mean over problems: what a tuning budget of k buys.
+
+    E_k = mean over problems of sum_i y_(i) C(N - i, k - 1) / C(N, k), where (i) is the i-th best *by what chooses*
+    and y its loss: with a choice by tuning seeds and losses of scoring seeds the curve is not too good by chance (and
+    may rise, where the choice is a bad one). Of settings that tie each is chosen as often as the others.
+
+    Args:
+      trials: a row for each problem, optimizer and setting: problem, optimizer, loss, and `by`; less is better. Losses
+        must have a scale that all problems share.
+      by: the column that chooses.
+      draws, level, seed: of the bootstrap over settings within each problem, whose band is pointwise.
+
+    Returns:
+      optimizer, k (up to the least N of its problems), expected, low, high, note ("n too small" for fewer than 5
+      settings on some problem).
+
+    Raises:
+      ValueError: for a number that is not finite.
+    """
+    need(trials, "problem", "optimizer", "loss", by)
+    found = []
+    for optimizer, part in trials.groupby("optimizer"):
+        groups = [(numbers(rows.loss), numbers(rows[by])) for _, rows in part.groupby("problem")]
+        least = min(len(y) for y, _ in groups)
+        rng = np.random.default_rng([seed, zlib.crc32(str(optimizer).encode())])
+        each = [_best_of(y, chooses, draws if least >= LEAST_RUNS else 0, rng) for y, chooses in groups]
+        mean, again = (np.mean([one[k][..., :least] for one in each], axis=0) for k in (0, 1))
+        found.append(_curve(mean, again, least, level).assign(optimizer=str(optimizer)))
+    columns = ["optimizer", "k", "expected", "low", "high", "note"]
+    return pd.concat(found, ignore_index=True)[columns]
+
+
+def _best_of(y: np.ndarray, by: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Expected y of the best of k = 1..N by `by`, and the same of bootstrapped settings: `[N]`, `[draws, N]`."""
+    if not y.size or not (np.isfinite(y).all() and np.isfinite(by).all()):
         raise ValueError("scores must be finite, at least one; give diverged settings the chance level")
-    weight = best_of_weights(len(x))
-    low = high = np.full(len(x), np.nan)
-    if draws and len(x) >= LEAST_RUNS:
-        again = np.sort(x[np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))], axis=1) @ weight.T
+    weight = best_of_weights(len(y))
+    _, place = np.unique(by, return_inverse=True)
+    tied = (np.bincount(place, y) / np.bincount(place))[place]
+    ordered = tied[np.argsort(place, kind="stable")]
+    # In order already: sorting the drawn places sorts what they stand for.
+    drawn = np.sort(rng.integers(0, len(y), (draws, len(y))), axis=1)
+    return weight @ ordered, ordered[drawn] @ weight.T
+
+
+def _curve(expected: np.ndarray, again: np.ndarray, n: int, level: float) -> pd.DataFrame:
+    low = high = np.full(n, np.nan)
+    if len(again):
         low, high = np.quantile(again, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    note = "" if len(x) >= LEAST_RUNS else TOO_SMALL
-    return pd.DataFrame({"k": np.arange(1, len(x) + 1), "expected": weight @ x, "low": low, "high": high, "note": note})
+    note = "" if n >= LEAST_RUNS else TOO_SMALL
+    return pd.DataFrame({"k": np.arange(1, n + 1), "expected": expected, "low": low, "high": high, "note": note})
 
 
 def best_of_weights(n: int) -> np.ndarray:
@@ -107,9 +155,9 @@ def tune(
       seed: of that draw.
 
     Returns:
-      problem, optimizer, the columns ``optimizer.*``, loss (on tuning seeds: too good, not to be reported), tried
-      (settings), of (settings there are), edge: the hyperparameters whose best value is the least or largest tried
-      (of at least three), joined by commas: then the grid was too small.
+      problem, optimizer, the columns of a setting (``optimizer.*``, schedule, ``schedule.*``), loss (on tuning seeds:
+      too good, not to be reported), tried (settings), of (settings there are), edge: the hyperparameters whose best
+      value is the least or largest tried (of at least three), joined by commas: then the grid was too small.
     """
     need(runs, "problem", "optimizer", measure)
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
@@ -117,7 +165,7 @@ def tune(
     part = distinct(split_seeds(runs, tuning)[0])
     gone = lost(part, measure)
     part = part.assign(loss=np.where(gone, chance_levels(part, chance), np.nan_to_num(numbers(part[measure]))))
-    leaves = [c for c in part if str(c).startswith(PREFIX)]
+    leaves = setting_columns(part)
     # As texts, values of any kind have an order, the same whatever that of the rows.
     keys = [part[c].astype(str) for c in ("problem", "optimizer", *leaves)]
     settings = part.groupby(keys, dropna=False)
@@ -140,7 +188,7 @@ def _edges(tried: pd.DataFrame, best: pd.Series, leaves: Sequence[str]) -> list[
         values = pd.to_numeric(tried[leaf], errors="coerce").dropna()
         is_number = not values.map(lambda v: isinstance(v, bool)).any()
         if is_number and values.nunique() > 2 and best[leaf] in (values.min(), values.max()):
-            found.append(leaf.removeprefix(PREFIX))
+            found.append(leaf.removeprefix("optimizer."))
     return found
 
 
@@ -163,10 +211,9 @@ def scored(runs: pd.DataFrame, settings: pd.DataFrame, tuning: Collection[int], 
     rest = split_seeds(runs, tuning)[1]
     parts = []
     for row in settings.to_dict("records"):
-        asked = {c: v for c, v in row.items() if c in rest and (str(c).startswith(PREFIX) or c == "schedule")}
-        for c in row:
-            if str(c).startswith(PREFIX):
-                one_of("column", c, rest.columns)
+        asked = {c: row[c] for c in setting_columns(settings)}
+        for c in asked:
+            one_of("column", c, rest.columns)
         here = rest.optimizer == row["optimizer"]
         if "problem" in row:
             here &= rest.problem == row["problem"]

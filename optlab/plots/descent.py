@@ -15,6 +15,7 @@ from .planes import as_surface, axis_names, chosen, runs_on
 from .race import CLOCKS, film_of, pair
 from .selection import Selection, formats, one_of, score, whole
 from .stage import Stage, stage
+from .style import file_name
 
 
 def scene_of(results: Any, plane: pd.Series, axis: str, size: tuple[int, int], view: str) -> Stage:
@@ -60,6 +61,6 @@ def draw(
     for plane in held:
         scene = scene_of(results, plane, CLOCKS[clock], pair(size), view)
         stem = f"descent_{plane.directions}_{plane.landscape_id[:8]}" + ("_3d" if view == "3d" else "")
-        films = [Path(folder) / f"{stem}.{ending}" for ending in endings]
+        films = [Path(folder) / f"{file_name(stem)}.{ending}" for ending in endings]
         written += video.write(film_of(scene, count), films, fps=fps)
     return written

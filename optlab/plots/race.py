@@ -19,7 +19,7 @@ from .selection import formats, one_of, problems, select, stem, whole
 from .stage import Course, Stage, pieces, stage
 from .surface import KINDS, exit_point
 
-CLOCKS = {"step": "step", "evals": "evaluations"}
+CLOCKS = {"step": "step", "evals": "evaluations", "seconds": "seconds"}
 FADE = 0.09  #: share of the logarithmic time that the bright trail covers
 PIECES = 24  #: steps of its colour at most
 SHORT = 2.5  #: pixels; shorter pieces cannot be told apart
@@ -182,7 +182,8 @@ def paint_clock(scene: Stage, buffer: np.ndarray, now: float) -> None:
     least, most = (f"{int(v + 1e-9):,}" for v in (min(seen), max(seen)))
     plural = "evaluations" if kind == "step" else "steps"
     words = plural.removesuffix("s") if most == "1" else plural
-    scene.corner[0].set_text(f"{kind.removesuffix('s')} {int(now + 1e-9):,}")
+    reading = f"{int(now + 1e-9):,}"
+    scene.corner[0].set_text(f"{reading} {scene.unit}" if scene.unit else f"{kind.removesuffix('s')} {reading}")
     scene.corner[1].set_text(f"{words} {most}" if least == most else f"{words} {least} to {most}")
     for text in scene.corner:
         write(buffer, text)
@@ -251,8 +252,9 @@ def draw(
 ) -> list[Path]:
     """Write `race_<problem>` for each problem with a surface; each optimizer at its best setting.
 
-    frames: length of the film, its last tenth holds the end. clock: what passes evenly for all, `step` or
-    `evals`; on `evals` each method moves at its real price. view: `2d` or `3d`. panel: the loss beside it.
+    frames: length of the film, its last tenth holds the end. clock: what passes evenly for all, `step`, `evals` or
+    `seconds`; on `evals` each method moves at its real price, on `seconds` at that of its run on the machine that ran
+    it, compilation left out. view: `2d` or `3d`. panel: the loss beside it.
     """
     endings, count, fps = formats(format, ("mp4", "gif")), whole("frames", frames, 2), whole("fps", fps, 1)
     one_of("clock", clock, CLOCKS)

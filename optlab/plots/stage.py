@@ -43,7 +43,7 @@ class Stage(NamedTuple):
     sheet: Figure
     ground: Ground
     found: list[Track]
-    axis: str  #: of a track that is the clock: ``step`` or ``evaluations``
+    axis: str  #: of a track that is the clock: ``step``, ``evaluations`` or ``seconds``
     courses: list[Course]  #: on the surface
     graphs: list[Course]  #: in the side panel, empty without one
     field: Bbox  #: the surface's frame in pixels
@@ -51,6 +51,7 @@ class Stage(NamedTuple):
     labels: list[tuple[np.ndarray, np.ndarray]]  #: pictures of each name: under way, and with its fate
     lost: list[float]  #: logarithmic time at which each diverged, else infinity
     corner: tuple[Text, Text]  #: the clock, large and small
+    unit: str = ""  #: of a clock of seconds: what the tracks' seconds are counted in
 
 
 def pieces(course: Course, times: Sequence[float] | np.ndarray) -> list[np.ndarray]:
@@ -78,6 +79,7 @@ def stage(
     field_id = chosen.best.field_id.iloc[0]
     surface = surface or field(results, field_id, chosen.minimum)
     found = [track for track in tracks(chosen.best, chosen.curves)[::-1] if len(track.xy)]
+    found, unit = timed(found) if axis == "seconds" else (found, "")
     points = points_of(results, field_id)
     dpi = size[1] / TALL
     sheet = style.figure(size[0] / dpi, TALL, dpi)
@@ -91,7 +93,7 @@ def stage(
     if panel:
         left = 0.6 + wide + 0.95
         beside = style.inches(sheet, left, 0.72, size[0] / dpi - left - 2.1, tall)
-        graphs = side_panel(beside, found, axis)
+        graphs = side_panel(beside, found, axis, unit)
     height_of = "height: " + ("value" if surface.signed else "log of the gap")
     what = what or (scale(surface, chosen) if view == "2d" else height_of)
     style.title(sheet, style.name(chosen.problem), f"{chosen.how} · {what}", right=2.3)
@@ -99,7 +101,18 @@ def stage(
     labels = [label(sheet, track, surface.signed, free) for track in found]
     lost = [float(np.log1p(getattr(t, axis)[-1])) if t.status == "diverged" else np.inf for t in found]
     boxes = (ground.ax.get_window_extent(), beside.get_window_extent())
-    return Stage(sheet, ground, found, axis, courses, graphs, *boxes, labels, lost, corner(sheet))
+    return Stage(sheet, ground, found, axis, courses, graphs, *boxes, labels, lost, corner(sheet), unit)
+
+
+def timed(found: list[Track]) -> tuple[list[Track], str]:
+    """Tracks whose seconds are counted in a unit of which the slowest took a thousand or more: the clock is logarithmic
+    from one unit on. Raises ValueError where a run's seconds are not known."""
+    last = max(float(track.seconds[-1]) for track in found)
+    if not all(np.isfinite(track.seconds).all() for track in found) or not last > 0:
+        raise ValueError("these tables do not say how many seconds each run took; use clock=step or clock=evals")
+    units = {"s": 1.0, "ms": 1e3, "µs": 1e6, "ns": 1e9}
+    unit = next((name for name, each in units.items() if last * each >= 1000), "ns")
+    return [track._replace(seconds=track.seconds * units[unit]) for track in found], unit
 
 
 def course(track: Track, axis: str, rows: np.ndarray, pixels: np.ndarray) -> Course:
@@ -222,7 +235,7 @@ def starts(ax: Axes, places: np.ndarray) -> None:
         ax.plot(*np.unique(places, axis=0).T, "o", markeredgecolor=tint, markeredgewidth=width, **face)
 
 
-def side_panel(ax: Axes, found: list[Track], axis: str) -> list[Course]:
+def side_panel(ax: Axes, found: list[Track], axis: str, unit: str = "") -> list[Course]:
     """Axes for the loss against the clock, and the lines as courses."""
     y = "gap" if any(np.isfinite(track.gap).any() for track in found) else "value"
     lines = []
@@ -230,7 +243,8 @@ def side_panel(ax: Axes, found: list[Track], axis: str) -> list[Course]:
         loss = getattr(track, y)
         lines.append(Line(track.optimizer, getattr(track, axis), loss, loss, loss, track.status == "diverged"))
     low, high = limits(lines, y)
-    ax.set_xlabel("steps" if axis == "step" else "evaluations")
+    words = {"step": "steps", "evaluations": "evaluations", "seconds": f"{unit} without compilation"}
+    ax.set_xlabel(words[axis])
     first = 0.0 if axis == "step" else min(line.x[0] for line in lines)
     horizontal(ax, max(line.x[-1] for line in lines), first)
     vertical(ax, low, high, y)

@@ -1,5 +1,6 @@
 """How figures look: one colour, marker and dash for each optimizer everywhere, and room for every label."""
 
+import re
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -290,10 +291,15 @@ def frame_steps(last: float, frames: int) -> np.ndarray:
     return np.interp(np.linspace(0, len(steps) - 1, frames), np.arange(len(steps)), steps)
 
 
+def file_name(text: str) -> str:
+    """A text from a table as part of a file's name: it cannot lead out of the folder."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
+
+
 def save(sheet: Figure, folder: Path, stem: str, formats: Sequence[str]) -> list[Path]:
     """Write the figure once for each format, without a date so that equal figures are equal files."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{stem}.{suffix}" for suffix in formats]
+    paths = [folder / f"{file_name(stem)}.{suffix}" for suffix in formats]
     for path in paths:
         undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[path.suffix[1:]]
         sheet.savefig(path, metadata=undated, facecolor=PAPER)

@@ -192,12 +192,13 @@ class Track(NamedTuple):
     gap: np.ndarray  #: `[T]`, NaN where the minimum is unknown
     rate: float
     end: float  #: final gap, or value
+    seconds: np.ndarray  #: its run's, shared by evaluations (see `metrics.cost`); NaN where not known: `[T]`
 
 
 def tracks(best: pd.DataFrame, curves: pd.DataFrame) -> list[Track]:
     """Runs and their curves, the good ones first.
 
-    Uses of `runs`: run_id, optimizer, status, `optimizer.learning_rate`; of `curves`: run_id, step,
+    Uses of `runs`: run_id, optimizer, status, `optimizer.learning_rate`, seconds; of `curves`: run_id, step,
     evaluations, value, gap, x_0, x_1. Rows without a finite place are left out.
     """
     by_run = dict(iter(curves.groupby("run_id")))
@@ -212,7 +213,11 @@ def tracks(best: pd.DataFrame, curves: pd.DataFrame) -> list[Track]:
         rate = run.get("optimizer.learning_rate", np.nan)
         rate = float(rate) if rate is not None and rate is not pd.NA else np.nan
         kept = (step[finite], evaluations[finite], xy, value[finite], gap[finite])
-        found.append(Track(run.optimizer, run.status, *kept, rate, float(end)))
+        # Only whole runs are timed, and only their evaluations are counted on the way.
+        whole = run.get("seconds", np.nan)
+        whole = np.nan if whole is None or whole is pd.NA else float(whole)
+        seconds = evaluations * (whole / evaluations[-1])
+        found.append(Track(run.optimizer, run.status, *kept, rate, float(end), seconds[finite]))
     return found
 
 

@@ -7,7 +7,7 @@ The figures of scores and the report take the same `Comparison`, so that they ne
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
 # pyright: reportReturnType=false, reportAssignmentType=false, reportCallIssue=false
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,11 @@ import pandas as pd
 
 from optlab import metrics
 from optlab.metrics.intervals import interquartile_means
-from optlab.metrics.rows import numbers, one_of
+from optlab.metrics.rows import numbers, one_of, setting_columns
 from optlab.table import Results
 
 CONTROLS = ("stay", "random_walk", "oracle")  #: they judge the problems and compete with nobody
 ENOUGH = 5  #: scoring runs from which there are intervals
-PREFIX = "optimizer."
 
 #: What each cost axis counts, in words.
 UNITS = {"steps": "steps", "evaluations": "evaluations", "oracle": "units of one value", "seconds": "seconds"}
@@ -40,10 +39,14 @@ class Comparison(NamedTuple):
     apart: bool  #: whether other seeds chose than scored
     known: bool  #: whether the minimum of every problem is known
     scores: pd.DataFrame  #: a row for each scoring run: problem, optimizer, seed, score (0 to 1, more is better)
+    every_score: pd.DataFrame  #: the same of all stored runs, for other settings than the chosen ones
     times: pd.DataFrame  #: their runtimes, see `metrics.runtimes`
     common: list[str]  #: problems that all optimizers ran on
     protocol: str  #: in words, how settings were chosen
     left_out: list[str]  #: sentences on what is not compared
+    tuning: tuple[int, ...]  #: repeats (`seed` of `stored`) that choose settings
+    scoring: tuple[int, ...]  #: repeats that score them; the same where there are too few to keep them apart
+    budget: int | None = None  #: settings that each optimizer may try on each problem, all if None
     axis: str = "evaluations"  #: the cost that scores and runtimes count, see `metrics.cost`
 
     @property
@@ -67,7 +70,11 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    results: Results, optimizers: str | Sequence[str] | None = None, *, axis: str = "evaluations"
+    results: Results,
+    optimizers: str | Sequence[str] | None = None,
+    *,
+    axis: str = "evaluations",
+    budget: int | None = None,
 ) -> Comparison:
     """Chooses settings and scoring runs, and scores them.
 
@@ -78,7 +85,8 @@ def compare(
     Scores are the anytime area where every minimum is known; else the share of the way from f(x0) to the best value
     that any stored run found, which needs none.
 
-    `axis` is what the cost counts, see `metrics.cost`: scores, runtimes and curves are along it.
+    `axis` is what the cost counts, see `metrics.cost`: scores, runtimes and curves are along it. `budget` is how many
+    settings are tried of each optimizer on each problem, drawn at random where there are more (`metrics.tune`).
 
     Raises ValueError where there is nothing to compare: no runs, no curves, an unknown optimizer or axis.
     """
@@ -87,17 +95,14 @@ def compare(
     runs = stored.runs
     known = bool((runs.minimum_source == "known").all())
     start = metrics.initial(stored.curves, "gap")
-    leaves = [c for c in runs if str(c).startswith(PREFIX)]
+    leaves = setting_columns(runs)
     keys = [key(runs[c]) for c in ("problem", "optimizer", *leaves)]
     place = runs.groupby(keys).ngroup()
     tuned = bool((place.groupby([runs.problem, runs.optimizer]).nunique() > 1).any())
     everyone = set(runs.seed)
     chooses, scores = _split(runs) if tuned else (everyone, everyone)
-    # `tune` asks for seeds on either side, and looks at those that choose only.
-    settings = metrics.tune(_padded(runs, chooses), chooses, chance=_with_pad(start), measure="gap")
-    wanted = _places(settings, leaves)
-    here = pd.Series(list(zip(*keys, strict=True)), index=runs.index).isin(wanted) & runs.seed.isin(scores)
-    part = runs[here].reset_index(drop=True)
+    settings = best_settings(runs, chooses, start, budget)
+    part = runs[at_settings(runs, settings) & runs.seed.isin(scores)].reset_index(drop=True)
     held = part.groupby("problem").optimizer.nunique()
     common = sorted(held.index[held == part.optimizer.nunique()])
     chosen = stored._replace(runs=part, curves=stored.curves[within(stored.curves.run_id, part.run_id)])
@@ -110,8 +115,25 @@ def compare(
         )
     apart = tuned and not chooses & scores
     words = _words(tuned, apart, settings, chooses, scores)
-    judged = _anytime(chosen, axis) if known else _progress(chosen, stored)
-    return Comparison(stored, chosen, settings, tuned, apart, known, judged, times, common, words, left_out, axis)
+    every = _anytime(stored, axis) if known else _progress(stored)
+    judged = every[within(every.run_id, part.run_id)].set_index("run_id").loc[part.run_id].reset_index()
+    about = {"tuning": tuple(sorted(chooses)), "scoring": tuple(sorted(scores)), "budget": budget, "axis": axis}
+    return Comparison(
+        stored, chosen, settings, tuned, apart, known, judged, every, times, common, words, left_out, **about
+    )
+
+
+def best_settings(runs: pd.DataFrame, chooses: Collection[int], start: pd.Series, budget: int | None) -> pd.DataFrame:
+    """`metrics.tune` by the final gap, also where the same repeats choose and score."""
+    # `tune` asks for seeds on either side, and looks at those that choose only.
+    return metrics.tune(_padded(runs, chooses), chooses, chance=_with_pad(start), measure="gap", budget=budget)
+
+
+def at_settings(runs: pd.DataFrame, settings: pd.DataFrame) -> pd.Series:
+    """Which runs are at the setting of their problem and optimizer: a bool for each."""
+    names = ["problem", "optimizer", *setting_columns(settings)]
+    wanted = set(zip(*(key(settings[c]) for c in names), strict=True))
+    return pd.Series(list(zip(*(key(runs[c]) for c in names), strict=True)), index=runs.index).isin(wanted)
 
 
 def _prepared(results: Results, optimizers: str | Sequence[str] | None) -> tuple[Results, list[str]]:
@@ -132,8 +154,7 @@ def _prepared(results: Results, optimizers: str | Sequence[str] | None) -> tuple
     if len(contestants) and len(contestants) < len(runs):
         runs = contestants
         left_out.append("Controls (stay, random_walk, oracle) judge the problems and are not ranked.")
-    varied = [c for c in runs if str(c).startswith(PREFIX)]
-    runs = metrics.labelled(runs, apart_from=varied)
+    runs = metrics.labelled(runs, apart_from=setting_columns(runs))
     if "precision" in runs and runs.precision.nunique() > 1:
         runs = runs.assign(problem=runs.problem + " " + runs.precision.astype(str))
     runs = runs.assign(seed=_repeat(runs))
@@ -179,9 +200,9 @@ def _split(runs: pd.DataFrame) -> tuple[set[int], set[int]]:
 PAD = "beside all seeds"  #: a run that nobody looks at
 
 
-def _padded(runs: pd.DataFrame, chooses: set[int]) -> pd.DataFrame:
+def _padded(runs: pd.DataFrame, chooses: Collection[int]) -> pd.DataFrame:
     """Runs with one beside all seeds where none is left for scoring, which `split_seeds` refuses and here may be."""
-    if set(runs.seed) - chooses:
+    if set(runs.seed) - set(chooses):
         return runs
     return pd.concat([runs, runs.head(1).assign(run_id=PAD, seed=int(max(chooses)) + 1)], ignore_index=True)
 
@@ -195,11 +216,6 @@ def key(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), None).map(str)
 
 
-def _places(settings: pd.DataFrame, leaves: Sequence[str]) -> set[tuple]:
-    parts = [key(settings[c]) for c in ("problem", "optimizer", *leaves)]
-    return set(zip(*parts, strict=True))
-
-
 def _words(tuned: bool, apart: bool, settings: pd.DataFrame, chooses: set[int], scores: set[int]) -> str:
     if not tuned:
         return "Each optimizer ran at one setting, which is taken as it was given."
@@ -211,22 +227,25 @@ def _words(tuned: bool, apart: bool, settings: pd.DataFrame, chooses: set[int], 
             f"{head} of {_count(len(chooses), 'repeat')} (seed and start); the other {len(scores)} repeats score, "
             "so that the choice is not rewarded twice."
         )
-    return f"{head} of the same runs that score, as there are no others: the scores are too good by chance."
+    return (
+        f"{head} of the same runs that score, as there are too few repeats that all have to keep some for the choice: "
+        "the scores are too good by chance."
+    )
 
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}" + ("" if n == 1 else "s")
 
 
-def _anytime(chosen: Results, axis: str) -> pd.DataFrame:
-    return metrics.anytime_area(chosen, axis=axis).rename(columns={"area": "score"})
+def _anytime(stored: Results, axis: str) -> pd.DataFrame:
+    return metrics.anytime_area(stored, axis=axis).rename(columns={"area": "score"})
 
 
-def _progress(chosen: Results, stored: Results) -> pd.DataFrame:
+def _progress(stored: Results) -> pd.DataFrame:
     """(f(x0) - best) / (f(x0) - least), 0 to 1; a run that has no number made none."""
-    runs = chosen.runs
+    runs = stored.runs
     begin = metrics.initial(stored.curves).reindex(runs.run_id).to_numpy(float)
-    least = stored.runs.groupby("problem").best_value.min()
+    least = runs.groupby("problem").best_value.min()
     way = begin - least.reindex(runs.problem).to_numpy(float)
     gone = begin - numbers(runs.best_value)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -69,7 +69,7 @@ def _axes(low: float, high: float, left: float, right: float, across: str) -> st
         y = TOP + (high - power) / (high - low) * (bottom - TOP)
         parts.append(f'<path d="M{LEFT:g} {y:.1f}H{end:g}" style="stroke: #eceff2; stroke-width: 1"/>')
         parts.append(_words(LEFT - 5, y + 3, _power(power), style.QUIET, 8.5, anchor="end"))
-    for power in np.arange(np.ceil(left - 1e-9), right + 1e-9, max(1, np.ceil((right - left) / 5))):
+    for power in _ticks(left, right):
         x = LEFT + (power - left) / (right - left) * (end - LEFT)
         parts.append(f'<path d="M{x:.1f} {bottom:g}v3" style="stroke: #aab2bb; stroke-width: 1"/>')
         parts.append(_words(x, bottom + 12, _power(power), style.QUIET, 8.5, anchor="middle"))
@@ -79,8 +79,20 @@ def _axes(low: float, high: float, left: float, right: float, across: str) -> st
     return "".join(parts)
 
 
+def _ticks(left: float, right: float) -> np.ndarray:
+    """Whole decades, or where there are fewer than two of them 1, 2 and 5 of each, or else the ends."""
+    whole = np.arange(np.ceil(left - 1e-9), right + 1e-9, max(1, np.ceil((right - left) / 5)))
+    if len(whole) > 1:
+        return whole
+    between = np.log10(np.outer(10.0 ** np.arange(np.floor(left), right + 1), [1, 2, 5]).ravel())
+    between = between[(between > left - 1e-9) & (between < right + 1e-9)]
+    return between if len(between) > 1 else np.array([left, right])
+
+
 def _power(power: float) -> str:
-    return f"{10**power:g}" if -1 <= power <= 2 else f"1e{power:.0f}".replace("-", "−")
+    if -1 <= power <= 2 or abs(power - round(power)) > 1e-9:
+        return style.number(float(f"{10**power:.3g}"))
+    return f"1e{power:.0f}".replace("-", "−")
 
 
 def _path(x: np.ndarray, y: np.ndarray, color: str, width: float, dashes: str = "") -> str:

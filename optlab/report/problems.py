@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from optlab import metrics
-from optlab.metrics.rows import lanes, numbers
+from optlab.metrics.rows import lanes, numbers, setting_columns
 from optlab.metrics.sensitivity import RATE
 from optlab.plots.style import name, number
 
 from . import ink
-from .comparison import PREFIX, PROFILED, Comparison
+from .comparison import PROFILED, Comparison
 from .html import Raw, drawing, named, paragraph, table, text
-from .sections import count, rate, share, span
+from .sensitivity import title
+from .words import count, rate, share, span
 
 POINTS = 90  #: of a curve in a chart of this size
 OPEN = 3  #: with so many problems or fewer all sections are open
@@ -78,12 +79,13 @@ def medians(found: Comparison) -> dict[str, list[ink.Line]]:
     return found_lines
 
 
-def rates(part: pd.DataFrame, title: str) -> str:
-    """The chart of one problem's response to the learning rate, the best optimizer first."""
+def rates(part: pd.DataFrame, head: str, parameter: str = RATE) -> str:
+    """The chart of one problem's response to the learning rate or another number, the best optimizer first."""
     lines = [
-        ink.Line(str(o), rows[RATE].to_numpy(float), rows.loss.to_numpy(float)) for o, rows in part.groupby("optimizer")
+        ink.Line(str(o), rows[parameter].to_numpy(float), rows.loss.to_numpy(float))
+        for o, rows in part.groupby("optimizer")
     ]
-    return ink.chart(sorted(lines, key=lambda line: line.y.min()), title, "learning rate")
+    return ink.chart(sorted(lines, key=lambda line: line.y.min()), head, title(parameter))
 
 
 def hardest(waits: pd.DataFrame) -> float:
@@ -125,9 +127,11 @@ def _table(found: Comparison, problem: str, board: pd.DataFrame, waits: pd.DataF
 
 
 def _varied(runs: pd.DataFrame) -> dict[str, list[str]]:
-    leaves = [c for c in runs if str(c).startswith(PREFIX)]
-    counts = runs.groupby("optimizer")[leaves].nunique(dropna=False) if leaves else pd.DataFrame()
-    return {str(o): [c for c in leaves if counts.loc[o, c] > 1] for o in runs.optimizer.unique()}
+    leaves = setting_columns(runs)
+    by = runs.groupby("optimizer")
+    # A schedule's own numbers are missing under another schedule; that is no value of theirs.
+    counts = {c: by[c].nunique(dropna=c.startswith("schedule.")) for c in leaves}
+    return {str(o): [c for c in leaves if counts[c][o] > 1] for o in runs.optimizer.unique()}
 
 
 def _setting(row: pd.Series, varied: list[str]) -> str | Raw:
@@ -136,7 +140,7 @@ def _setting(row: pd.Series, varied: list[str]) -> str | Raw:
     edges = re.split(", ", row.edge) if row.edge else []
     words = []
     for leaf in varied:
-        short = leaf.removeprefix(PREFIX)
+        short = leaf.removeprefix("optimizer.")
         value = number(row[leaf]) if isinstance(row[leaf], float) else str(row[leaf])
         words.append(f"{short.replace('_', ' ')} {value}{' (edge)' if short in edges else ''}")
     return ", ".join(words)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from optlab import metrics
 
-from .comparison import PROFILED, Comparison, losses
+from .comparison import PROFILED, Comparison, losses, within
+from .tuning import trials
 
 
 def require(comparison: Comparison, *, problems: int = 1) -> None:
@@ -60,6 +61,57 @@ def distributions(comparison: Comparison) -> tuple[pd.DataFrame, pd.Series, str,
     count = times.target.nunique()
     what = f"{len(comparison.common)} problems x {count} targets; right of the cross restarts only"
     return metrics.runtime_ecdf(times, dimensions=by), metrics.median_budget(times, dimensions=by), unit, what
+
+
+def data_profiles(comparison: Comparison, axis: str | None = None) -> tuple[pd.DataFrame, pd.Series, str, str]:
+    """Data profile, area that orders it, unit of cost, words: in simplex gradients, of the oracle cost in gradients.
+
+    Along the comparison's own axis if none is given. Targets are those of More and Wild, known minimum or not.
+    """
+    require(comparison)
+    axis = comparison.axis if axis is None else axis
+    if axis not in ("evaluations", "oracle"):
+        raise ValueError(f"a data profile counts evaluations or oracle cost, not {axis}")
+    stored = comparison.stored
+    times = stored._replace(runs=comparison.shared(stored.runs))
+    times = metrics.relative_runtimes(times, axis=axis)
+    costs = metrics.typical(times[within(times.run_id, comparison.chosen.runs.run_id)])
+    if axis == "oracle":
+        profile, unit = metrics.gradient_profile(costs), "gradients (oracle cost of one)"
+    else:
+        size = metrics.dimensions(comparison.chosen.runs, comparison.chosen.curves)
+        profile, unit = metrics.data_profile(costs, size), "simplex gradients (n + 1 evaluations)"
+    finite = profile.cost[np.isfinite(profile.cost) & (profile.cost > 0)]
+    if finite.empty:
+        raise ValueError("no optimizer solved a single case")
+    area = metrics.log_auc(profile, float(finite.min()) / 1.2, float(finite.max()) * 1.2)
+    what = f"{len(costs)} cases: {len(comparison.common)} problems, 1e-1 to 1e-7 of the way left; median runs"
+    return profile, area, unit, what
+
+
+def tuning_curves(comparison: Comparison) -> tuple[pd.DataFrame, str, str]:
+    """Expected score of the best of k trials, what the score is, how."""
+    if not comparison.tuned:
+        raise ValueError("a tuning curve needs an optimizer that ran at two settings or more")
+    if not comparison.common:
+        raise ValueError("no problem was run by all of these optimizers; choose some with optimizers=...")
+    found = metrics.tuning_curves(trials(comparison), by="chosen_by")
+    # Losses are 1 - score: the ends of the band change places.
+    curves = found.assign(expected=1 - found.expected, low=1 - found.high, high=1 - found.low)
+    how = "other repeats choose than score" if comparison.apart else "the same runs choose and score"
+    count = len(comparison.common)
+    return curves, comparison.judged, f"mean over {count} problem{'s' * (count > 1)}; {how}; band: 95% of settings"
+
+
+def digits(comparison: Comparison) -> pd.DataFrame | None:
+    """Interquartile mean and interval of digits gained (`metrics.digits`) by optimizer; None for an unknown minimum.
+
+    Digits of a distance from the best run would be infinitely many for that run.
+    """
+    if not comparison.known:
+        return None
+    found = comparison.shared(metrics.digits(comparison.chosen))
+    return metrics.intervals(found, "digits").set_index("optimizer")
 
 
 def ranks(comparison: Comparison) -> tuple[metrics.CriticalDifference, int]:

@@ -1,4 +1,4 @@
-"""The sections on all problems: what was run, who leads, profiles, distributions, sensitivity, failures, provenance.
+"""The sections on all problems: what was run, who leads, profiles, distributions, failures, provenance.
 
 Each returns the inside of its section. What makes no sense for a study is one sentence that says why.
 """
@@ -7,48 +7,25 @@ Each returns the inside of its section. What makes no sense for a study is one s
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
 # pyright: reportReturnType=false, reportAssignmentType=false, reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optlab import metrics
-from optlab.metrics.sensitivity import RATE
+from optlab.metrics.rows import setting_columns
 from optlab.plots.ecdf import ends
 from optlab.plots.style import name, number
 
 from . import scores
-from .comparison import CONTROLS, ENOUGH, PREFIX, Comparison, key, losses
+from .comparison import CONTROLS, ENOUGH, Comparison, key, losses
 from .html import Raw, listed, named, paragraph, table, text
+from .words import count, rate, share, span
 
 CLAIMED = 0.05  #: adjusted p below which a difference across problems is called one
 MOST_CLAIMS = 12  #: sentences; the rest is counted
 STABILITY = 25  #: bootstrap replicates of an order, for each target and left-out optimizer
-TOLERANCE = 0.05  #: of the widths shown
-
-
-def span(value: float, low: float, high: float, note: str = "", form: Callable[[float], str] = number) -> str:
-    """A number with its interval, or the words that say why it has none."""
-    if note:
-        return f"{form(value)} ({note})"
-    return f"{form(value)} [{form(low)}, {form(high)}]"
-
-
-def share(value: float) -> str:
-    """A score between 0 and 1."""
-    return f"{value:.2f}"
-
-
-def count(value: float) -> str:
-    """A cost."""
-    return f"{value:,.0f}" if 100 <= value < 1e7 else number(value)
-
-
-def rate(hits: int, n: int) -> str:
-    """A rate with Wilson's 95% interval, in percent."""
-    low, high = metrics.wilson(np.array(hits), np.array(n))
-    return f"{hits / n:.0%} [{float(low):.0%}, {float(high):.0%}]"
 
 
 def facts(found: Comparison, all_runs: pd.DataFrame) -> str:
@@ -66,12 +43,12 @@ def protocol(found: Comparison) -> str:
     """What was run, and what of it is compared."""
     runs = found.stored.runs
     rows = []
-    every = [c for c in runs if str(c).startswith(PREFIX)]
+    every = setting_columns(runs)
     place = runs.groupby([key(runs[c]) for c in every]).ngroup() if every else pd.Series(0, index=runs.index)
     tried = place.groupby([runs.optimizer, runs.problem]).nunique().groupby(level=0).max()
     for optimizer, part in runs.groupby("optimizer"):
         leaves = [c for c in every if part[c].nunique() > 1]
-        swept = [f"{c.removeprefix(PREFIX).replace('_', ' ')} {_range(part[c])}" for c in leaves]
+        swept = [f"{c.removeprefix('optimizer.').replace('_', ' ')} {_range(part[c])}" for c in leaves]
         count = int(tried[optimizer])
         rows.append(
             (
@@ -103,7 +80,8 @@ def protocol(found: Comparison) -> str:
 def _range(column: pd.Series) -> str:
     values = pd.to_numeric(column, errors="coerce").dropna()
     if len(values) < column.notna().sum():
-        return f"({column.nunique()} values)"
+        texts = sorted(map(str, column.dropna().unique()))
+        return ", ".join(texts) if len(texts) <= 3 else f"({len(texts)} values)"
     return f"{number(values.min())} to {number(values.max())}"
 
 
@@ -116,18 +94,25 @@ def leaderboard(found: Comparison, judged: tuple[pd.DataFrame, str, str], figure
     solved = _solved(found)
     ranks, problems = losses(found), len(found.common)
     mean = metrics.critical_difference(ranks).ranks if problems > 1 else pd.Series(dtype=float)
+    digits = scores.digits(found)
     rows = []
     for k, row in enumerate(board.itertuples(index=False), 1):
         optimizer = str(row.optimizer)
         hits, n = solved[optimizer]
         cells = [named(optimizer), k, span(row.score, row.low, row.high, row.note, share), rate(hits, n)]
+        if digits is not None:
+            own = digits.loc[optimizer]
+            cells.append(span(own.score, own.low, own.high, own.note, _tenths))
         rows.append([*cells, f"{mean[optimizer]:.1f}" if problems > 1 else "–", better.get(optimizer, "–")])
     goal = f"gap {number(found.solved_at)}" if found.known else f"{1 - found.solved_at:.1%} of the way"
+    gained = " digits gained, −log10 of final by first gap (interquartile mean);" if digits is not None else ""
     caption = (
         f"Pooled over {problems} problems: {what} with its 95% bootstrap interval (problems fixed); runs that reached "
-        f"{goal} (Wilson 95%); mean rank; probability that a run of {name(leader)} is better"
+        f"{goal} (Wilson 95%);{gained} "
+        f"mean rank; probability that a run of {name(leader)} is better"
     )
-    heads = ("optimizer", "place", found.judged, "solved", "mean rank", f"P({name(leader)} better)")
+    more = ("digits",) if digits is not None else ()
+    heads = ("optimizer", "place", found.judged, "solved", *more, "mean rank", f"P({name(leader)} better)")
     meaning = (
         "Anytime area: 1 minus the mean over log-spaced costs of the gap's place between 1e-8 and 1e2. It rewards both "
         "speed and precision." if found.known else "Progress: the share of the way to the best value known, at the end."
@@ -149,6 +134,10 @@ def _against(found: Comparison, leader: str) -> dict[str, str]:
         elif row.second == leader:
             said[row.first] = span(1 - row.probability, 1 - row.high, 1 - row.low, row.note, share)
     return said
+
+
+def _tenths(value: float) -> str:
+    return f"{value:.1f}"
 
 
 def _solved(found: Comparison) -> dict[str, tuple[int, int]]:
@@ -213,6 +202,22 @@ def profiles(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str, str]
     return paragraph(lead) + figure + table(heads, rows, caption) + paragraph(_pairwise(found, order), quiet=True)
 
 
+def data_profiles(judged: tuple[pd.DataFrame, pd.Series, str, str], figure: str) -> str:
+    """The share solved within absolute costs, where performance profiles know relative ones only."""
+    profile, area, unit, what = judged
+    at = 10.0 ** np.arange(0, 7)
+    finite = profile.cost[np.isfinite(profile.cost)]
+    at = at[(at > finite.min()) & (at < 10 * finite.max())][:5] if len(finite) else at[:1]
+    heights = metrics.share_at(profile, at)
+    at = at[(heights > 0).any(axis=1).to_numpy()]
+    rows = []
+    for optimizer in area.sort_values(ascending=False, kind="stable").index:
+        cells = [f"{heights.loc[x, optimizer]:.0%}" for x in at]
+        rows.append([named(str(optimizer)), *cells, f"{profile.share[profile.optimizer == optimizer].max():.0%}"])
+    caption = f"Share of cases solved within so many {unit}, and at all ({what})"
+    return figure + table(("optimizer", *(count(x) for x in at), "solved"), rows, caption)
+
+
 def _pairwise(found: Comparison, order: Sequence[str]) -> str:
     """Pairs whose order turns when only the two are compared (Gould and Scott)."""
     costs = scores.cases(found)
@@ -245,50 +250,6 @@ def distributions(found: Comparison, judged: tuple[pd.DataFrame, pd.Series, str,
         "missed a target are restarted by drawing other runs; beyond the cross that is all there is."
     )
     return paragraph(lead) + figure + table(("optimizer", "area", "reached", "budget"), rows, caption)
-
-
-def sensitivity(response: pd.DataFrame | None, figure: str) -> str:
-    """How wide the range of good learning rates is."""
-    if response is None:
-        return paragraph("No optimizer ran at three learning rates or more on a problem, so nothing is said of rates.")
-    width = metrics.widths(response, tolerances=(TOLERANCE,))
-    stable = metrics.largest_stable(response).set_index(["problem", "optimizer"])
-    rows = []
-    for optimizer, part in width.groupby("optimizer"):
-        cut = int((part.left_censored | part.right_censored).sum())
-        largest = stable.xs(str(optimizer), level="optimizer").largest.dropna()
-        middle = part.width.median()
-        ends = f"{number(largest.min())} to {number(largest.max())}" if len(largest) else "none"
-        rows.append(
-            (middle, (named(str(optimizer)), f"{middle:.2f}" if middle == middle else "–", cut, len(part), ends))
-        )
-    rows.sort(key=lambda row: -np.nan_to_num(row[0], nan=-1))
-    caption = (
-        f"Decades of learning rates within {TOLERANCE:.0%} of the best gap (of the way from the start), median over "
-        "problems; on how many the grid's end cuts them (then it is more); largest rate at which 95% of runs stay"
-        " finite"
-    )
-    heads = ("optimizer", "width", "cut", "problems", "largest stable")
-    return figure + table(heads, [row for _, row in rows], caption)
-
-
-def rates(found: Comparison) -> pd.DataFrame | None:
-    """The response to the learning rate (`metrics.response`) of optimizers that ran at three rates or more."""
-    runs = found.stored.runs
-    if RATE not in runs:
-        return None
-    fixed = metrics.labelled(runs, apart_from=[RATE])
-    fixed = fixed[numbers_above(fixed[RATE], 0)]
-    count = fixed.groupby(["problem", "optimizer"])[RATE].transform("nunique")
-    fixed = fixed[count >= 3]
-    if fixed.empty:
-        return None
-    fixed = fixed.assign(**{RATE: pd.to_numeric(fixed[RATE])})
-    return metrics.response(fixed, measure="gap", chance=metrics.initial(found.stored.curves, "gap"))
-
-
-def numbers_above(column: pd.Series, least: float) -> np.ndarray:
-    return np.nan_to_num(metrics.rows.numbers(column), nan=-np.inf) > least
 
 
 def failures(found: Comparison, all_runs: pd.DataFrame) -> str:
