@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test torture lint format bench bench-peers lock wheel clean
+.PHONY: demo gallery test torture lint format bench bench-peers lock wheel clean
 
 demo: .venv/.ready
 	$(BIN)/optlab experiment=demo
@@ -21,11 +21,16 @@ demo: .venv/.ready
 	@echo "  results/explorer.html                                     click a surface, and twelve optimizers start there"
 	@echo "The tables: results/demo/runs, results/demo/curves; in Python: optlab.load('results/demo').runs"
 
+# The lecture: runs, pictures and pages of all chapters from nothing.
+gallery: .venv/.ready
+	$(BIN)/python -m experiments --fresh
+
 test: .venv/.ready
 	$(BIN)/python -m pytest -n $$(nproc) --dist loadgroup
 
-# A thousand kills at random moments; the tests have 25.
+# 10,000 inputs that nobody would type and a thousand kills at random moments; the tests have 300 and 25.
 torture: .venv/.ready
+	$(BIN)/python tests/fuzz.py --cases 10000
 	$(BIN)/python tests/torture.py --kills 1000
 
 lint: .venv/.ready

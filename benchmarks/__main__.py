@@ -11,7 +11,19 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import animation, curvature, explorer, landscape, maps, metrics, programs, report, sweep, training
+from benchmarks import (
+    animation,
+    curvature,
+    explorer,
+    landscape,
+    maps,
+    metrics,
+    programs,
+    report,
+    scaling,
+    sweep,
+    training,
+)
 from benchmarks.page import markdown, show
 
 
@@ -21,7 +33,19 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     begun, done = time.perf_counter(), []
-    for benchmark in (sweep, programs, training, curvature, landscape, maps, metrics, report, explorer, animation):
+    for benchmark in (
+        sweep,
+        scaling,
+        programs,
+        training,
+        curvature,
+        landscape,
+        maps,
+        metrics,
+        report,
+        explorer,
+        animation,
+    ):
         measured = benchmark.sections(arguments.quick)
         if arguments.quick:
             measured = [s._replace(rows=[row._replace(goal=None) for row in s.rows]) for s in measured]

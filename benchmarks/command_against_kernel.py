@@ -41,18 +41,18 @@ def command(points: int, results: str) -> None:
 @contextmanager
 def compiling_apart():
     """Collects what the command spends on tracing, lowering and compiling the sweep's program."""
-    compiled, original = [], execute._compile
+    compiled, original = [], execute.prepared
 
     def timed(*arguments):
         made = []
         compiled.append(spent(lambda: made.append(original(*arguments))))
         return made[0]
 
-    execute._compile = timed
+    execute.prepared = timed
     try:
         yield compiled
     finally:
-        execute._compile = original
+        execute.prepared = original
 
 
 def kernel(which: bare_kernel.Kernel, points: int) -> None:

@@ -1,30 +1,33 @@
 """Many runs that differ only in numbers: the same `run` under one vmap, in chunks.
 
 A chunk is as wide as the caches and the memory budget allow, not as wide as the sweep. Its width is
-a power of two, so that sweeps of other sizes, or what is left of one, find their program compiled. When three
-quarters of its lanes have ended, the others go on in a narrower program where that saves more than compiling it costs.
+a power of two on each device, so that sweeps of other sizes, or what is left of one, find their program compiled.
 """
 
 import contextlib
 import itertools
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.sharding import Mesh
 
+from optlab import devices
 from optlab import probes as asking
 from optlab.cores import cores
+from optlab.devices import is_key
+from optlab.narrowing import to_the_end
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
-from optlab.types import Array, Probe, Problem, PyTree, Status, Trace, of_run
+from optlab.types import Array, Probe, Problem, PyTree, Trace
 
 #: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
 #: XLA splits no operation of this size among threads.
@@ -33,12 +36,6 @@ LANES = 16384  # elsewhere
 
 #: Bytes that the rows and the last state of one chunk may take.
 BUDGET = 2**27
-
-#: No program is narrower than this: with fewer lanes its steps hardly get cheaper.
-NARROWEST = 64
-
-#: Seconds that a narrower program must save, about what it costs to compile one.
-WORTHWHILE = 2.0
 
 #: Bytes that the states of long runs side by side may take on a CPU, where what leaves the cache is lost time,
 #: and elsewhere.
@@ -52,6 +49,11 @@ HEAVY = FEW + 1
 
 #: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
 HASTY = {"xla_cpu_use_fusion_emitters": False}
+
+
+class TooLarge(Exception):
+    """A program needs more memory than is free."""
+
 
 #: Which inputs of a program have an axis of lanes.
 AXES = (0, 0, None, None, None, None, 0)
@@ -91,7 +93,9 @@ def run_sweep(
       numbers: {name: `[R, ...]`, or one number for all}, or what `grid` returned, seeds included.
       seeds: one, or `[R]`.
       steps, record, probes, gtol, patience: as for `run`.
-      lanes: runs side by side; by default what suits the device.
+      lanes: runs side by side on each device; by default what suits it.
+
+    All devices of this process take part: each has its share of the runs, or of the examples of a single run on data.
 
     Returns:
       The traces of `run`, as NumPy arrays with a leading axis of runs: {name: `[R, T, ...]`}.
@@ -112,17 +116,18 @@ def run_sweep(
     probes = {"x": asking.position} if probes is None else probes
     data = problem.data if isinstance(problem, Problem) else ()
     by_rows = is_long(data)
-    program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows)
     seeds = np.broadcast_to(seeds, (size,))
-    one = blank(build, *first_rows(columns, seeds, 0, 1), data)
-    width = chunk_width(size, lanes or (long_lanes(one) if by_rows else None))
-    states = widened(one, width)
+    first = first_rows(columns, seeds, 0, 1)
+    one = blank(build, *first, data)
+    mesh = devices.mesh_for(size, step_examples(build, first[0], data) if by_rows else 0)
+    program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, mesh=mesh)
+    data = devices.put(data, mesh, None)
+    width = chunk_width(size, lanes or (long_lanes(one) if by_rows else None), shares=devices.shares(mesh))
     call = at_each_width(program, HEAVY if by_rows else size * steps)
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
-        chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), states, width, pool)
-        parts = [trace for _, trace, _ in chunks]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, pool, mesh)
+        return joined([trace for _, trace, _ in chunks])
 
 
 def compiled(
@@ -132,15 +137,18 @@ def compiled(
     gtol: float = GTOL,
     patience: int = PATIENCE,
     begun: bool = False,
+    mesh: Mesh | None = None,
 ):
     """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead.
 
     With `begun` the states that it is given hold the parameters to start from (see `fresh_parameters`), so that groups
-    that differ in their initialization share a program; and it takes their buffers for those that it returns.
+    that differ in their initialization share a program; and it takes their buffers for those that it returns. For a
+    `mesh` see `devices.spread`.
     """
 
     def one(numbers, keys, lengths, data, floor, fresh, state, count):
         problem, optimizer = _built(build, numbers, data)
+        problem = devices.sharing(problem, mesh)
         params = state.params if begun else None
         state = lax.cond(fresh, lambda: start(problem, optimizer, keys, gtol=gtol, params=params), lambda: state)
         return traverse(
@@ -162,7 +170,7 @@ def compiled(
         width = len(keys[0])
         return (alone if width == 1 else lanes)(numbers, keys, lengths, data, floor, fresh, states)
 
-    return jax.jit(program, donate_argnums=(6,) if begun else ())
+    return devices.spread(program, mesh, donated=(6,) if begun else ())
 
 
 def _first(tree: PyTree) -> PyTree:
@@ -170,7 +178,10 @@ def _first(tree: PyTree) -> PyTree:
 
 
 def fresh_parameters(build: Build) -> Callable[[Mapping[str, Array], Array], PyTree]:
-    """(numbers: {name: `[R, ...]`}, initialization keys: `[R]`) -> the parameters of runs before their first step."""
+    """(numbers: {name: `[R, ...]`}, initialization keys: `[R]`) -> the parameters of runs before their first step.
+
+    They are made where the keys are.
+    """
     return jax.jit(jax.vmap(lambda numbers, key: build(numbers)[0].init(key)))
 
 
@@ -182,31 +193,32 @@ def _built(build: Build, numbers: Mapping[str, Array], data: PyTree) -> tuple[Pr
 def blank(build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], data: PyTree) -> State:
     """States of the shapes that runs have, to stand where none is given: `[R, ...]`; see `widened`."""
     one = jax.vmap(lambda numbers, keys: start(*_built(build, numbers, data), keys))
-    return jax.tree.map(lambda leaf: _zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, numbers, keys))
+    return jax.tree.map(lambda leaf: _zeros(leaf, leaf.shape[0]), jax.eval_shape(one, numbers, keys))
 
 
 def widened(states: State, width: int) -> State:
     """Blank states of so many runs, from those of any: no tracing, which for a network takes as long as a chunk may."""
-    return jax.tree.map(lambda leaf: _zeros((width, *leaf.shape[1:]), leaf.dtype), states)
+    return jax.tree.map(lambda leaf: _zeros(leaf, width), states)
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
-    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return jax.random.split(jax.random.key(0), shape)
-    return np.zeros(shape, dtype)
+def _zeros(leaf: Any, width: int) -> Any:
+    shape = (width, *leaf.shape[1:])
+    return jax.random.split(jax.random.key(0), shape) if is_key(leaf) else np.zeros(shape, leaf.dtype)
 
 
-def is_key(leaf: Any) -> bool:
-    """Whether an array holds the keys of random numbers, which cannot leave the device as they are."""
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0) -> int:
-    """Runs in a chunk: a power of two, within what the device likes and what the budget holds."""
+def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0, shares: int = 1) -> int:
+    """Runs in a chunk: on each device a power of two, within what it likes and what the budget holds."""
+    size = -(-size // shares)
     most = lanes or (CPU_LANES if jax.default_backend() == "cpu" else LANES)
     if run_bytes:
         most = max(1, min(most, BUDGET // run_bytes))
-    return min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
+    return shares * min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
+
+
+def step_examples(build: Build, numbers: Mapping[str, Array], data: PyTree) -> int:
+    """The examples of a step of these runs, `devices.examples_of` it: numbers `[R, ...]`."""
+    concrete = {name: column[0] for name, column in numbers.items()}
+    return devices.examples_of(_built(build, concrete, data)[0], data)
 
 
 def is_long(data: PyTree) -> bool:
@@ -219,11 +231,6 @@ def long_lanes(states: State) -> int:
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
     most = CACHE if jax.default_backend() == "cpu" else MEMORY
     return max(1, min(LANES, most // max(1, state_bytes)))
-
-
-def narrower(width: int) -> int:
-    """The width at which the last lanes of a chunk go on; 0 where it is narrow enough."""
-    return width // 4 if width // 4 >= NARROWEST else 0
 
 
 def filled_up(first: int, width: int, size: int) -> np.ndarray:
@@ -274,7 +281,7 @@ def all_at_once(program: Program, data: PyTree) -> Drive:
     """A dispatch takes a chunk to its end, or to where it goes on in a narrower program."""
 
     def drive(rows, numbers, keys, lengths, states, chunks):
-        return _to_the_end(program, numbers, keys, lengths, data, states, chunks)
+        return to_the_end(program, numbers, keys, lengths, data, states, chunks)
 
     return drive
 
@@ -297,24 +304,47 @@ def run_chunks(
     states: State,
     width: int,
     pool: ThreadPoolExecutor,
+    mesh: Mesh | None = None,
 ) -> Iterator[tuple[slice, Trace, float]]:
     """One chunk after the other as they come: (which runs, {name: `[<=width, T, ...]`}, seconds).
 
-    `states` are `blank` ones. A window bounds what has been computed and not yet been taken.
+    `states` are `blank` ones, of any width. A window bounds what has been computed and not yet been taken. A chunk that
+    finds no memory is done in halves, and so are those after it.
     """
-    size = len(seeds)
-    lengths = np.diff(recorded, prepend=0).astype(np.int32)
+    size, most = len(seeds), width
+    lengths = devices.divided(np.diff(recorded, prepend=0).astype(np.int32), mesh)
     x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
 
+    @lru_cache(maxsize=1)
+    def blanks(now: int) -> State:
+        return widened(states, now)
+
+    def side_by_side(first: int, last: int, now: int) -> Trace:
+        numbers, keys = first_rows(columns, seeds, first, now)
+        keys = keys if mesh is None else devices.put(keys, mesh)
+        chunks = -(-(size - first) // (now * cores()))
+        trace = drive(slice(first, last), numbers, keys, lengths, blanks(now), chunks)
+        return {name: np.asarray(a)[: last - first] for name, a in trace.items()}
+
     def chunk(first: int) -> tuple[slice, Trace, float]:
-        here = slice(first, min(first + width, size))
+        nonlocal most
+        here, parts = slice(first, min(first + width, size)), []
         begun = time.perf_counter()
         with jax.enable_x64(x64):
-            numbers, keys = first_rows(columns, seeds, first, width)
-            chunks = -(-(size - first) // (width * cores()))
-            trace = drive(here, numbers, keys, lengths, states, chunks)
-            trace = {name: np.asarray(a)[: here.stop - here.start] for name, a in trace.items()}
-        return here, trace, time.perf_counter() - begun
+            while first < here.stop:
+                now = most
+                last = min(first + now, here.stop)
+                try:
+                    parts.append(side_by_side(first, last, now))
+                    first = last
+                except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                    if not is_exhausted(error):
+                        raise
+                    if now == devices.shares(mesh):
+                        raise TooLarge("one run alone needs more memory than is free") from error
+                    most = min(most, now // 2)
+                    warnings.warn(f"no memory for {now} runs side by side; going on with {most}", stacklevel=2)
+        return here, joined(parts), time.perf_counter() - begun
 
     firsts = iter(range(0, size, width))
     pending = [pool.submit(chunk, first) for first in itertools.islice(firsts, 2 * cores())]
@@ -324,47 +354,11 @@ def run_chunks(
         yield done
 
 
-def _to_the_end(program, numbers, keys, lengths, data, state, chunks: int) -> Trace:
-    """A chunk until all its lanes have ended or the budget has; `chunks` like it are to come on this core."""
-    width = len(keys[0])
-    begun = time.perf_counter()
-    trace, state, done = program(numbers, keys, lengths, data, narrower(width), True, state)
-    lanes = np.arange(width)
-    while (left := lengths - np.asarray(done)).any():
-        ended = np.asarray(state.status) != Status.running
-        if ended.all():
-            break
-        # At this width what is left would take three quarters more than it must.
-        saved = 0.75 * chunks * (time.perf_counter() - begun) * left.sum() / max(1, lengths.sum() - left.sum())
-        if saved > WORTHWHILE:
-            width, floor = narrower(width), narrower(narrower(width))
-        else:
-            floor = 0
-        chosen = np.argsort(ended, kind="stable")[:width]
-        lanes = lanes[chosen]
-        numbers, keys, state = jax.tree.map(lambda leaf, chosen=chosen: _take(leaf, chosen), (numbers, keys, state))
-        begun = time.perf_counter()
-        part, state, done = program(numbers, keys, left, data, floor, False, state)
-        trace = _overwritten(trace, part, lanes, int(np.flatnonzero(left)[0]))
-        lengths = left
-    return trace
+def is_exhausted(error: BaseException) -> bool:
+    """Whether memory has come to its end, on the host or on a device."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _take(leaf: Array, chosen: np.ndarray) -> Array:
-    # Indexing a device array would compile a program for each shape; keys cannot leave the device.
-    return leaf[chosen] if is_key(leaf) else np.asarray(leaf)[chosen]
-
-
-def _overwritten(trace: Trace, part: Trace, lanes: np.ndarray, row: int) -> Trace:
-    """The trace with the rows from `row` on, and what is said of whole runs, of those lanes that went on."""
-    trace = {name: column if column.flags.writeable else column.copy() for name, column in _on_host(trace).items()}
-    for name, column in _on_host(part).items():
-        if of_run(name):
-            trace[name][lanes] = column
-        else:
-            trace[name][lanes, row:] = column[:, row:]
-    return trace
-
-
-def _on_host(trace: Trace) -> dict[str, np.ndarray]:
-    return {name: np.asarray(column) for name, column in trace.items()}
+def joined(traces: Sequence[Trace]) -> Trace:
+    """Traces of some runs and of others as one: {name: `[R, T, ...]`}."""
+    return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]} if len(traces) > 1 else traces[0]

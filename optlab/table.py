@@ -47,6 +47,13 @@ RUN_COLUMNS = {
     "state_bytes": pa.int64(), "program_bytes": pa.int64(), "environment_id": pa.string(), "field_id": pa.string(),
 }  # fmt: skip
 
+#: What a part of a table must have to be one.
+KEYS = {
+    "runs": ("run_id", "study", "problem", "optimizer", "seed", "precision", "status"),
+    "curves": ("run_id", "step"),
+    "targets": ("run_id", "step"),
+}
+
 #: Columns of a trace that are no measure of the problem and no probe.
 _TRACE = ("step", "n_value", "n_grad", "n_hvp", "value", "best_value", "gap", "grad_norm")
 
@@ -253,18 +260,53 @@ def load(folder: str | Path, tables: Sequence[str] = TABLES) -> Results:
         raise ForeignFolder(f"{folder} holds no optlab tables (no folder called runs in or below it)")
     frames = {}
     committed: set[Path] = set()  # units whose runs are there and whole
+    again: dict[tuple[Path, str], pa.Array] = {}
     for table in TABLES:
         paths = [path for study in studies for path in sorted((study / table).glob("*.parquet"))]
         if table in ("curves", "targets"):
             paths = [path for path in paths if path.parent.parent / "runs" / path.name in committed]
         read = {path: _read(path) for path in paths if table in tables or table == "runs"}
+        if table == "runs":
+            again = _done_again(read)
+        elif table in ("curves", "targets") and again:
+            read = {path: _without(part, again.get((path.parent.parent, path.name))) for path, part in read.items()}
         parts = [part for part in read.values() if part is not None]
         committed |= {path for path, part in read.items() if part is not None}
-        whole = _together(parts) if parts or table != "runs" else pa.schema(RUN_COLUMNS.items()).empty_table()
-        frames[table] = (_unfold(whole) if table == "targets" else whole).to_pandas()
+        try:
+            whole = _together(parts) if parts or table != "runs" else pa.schema(RUN_COLUMNS.items()).empty_table()
+            frames[table] = (_unfold(whole) if table == "targets" else whole).to_pandas()
+        except (pa.ArrowException, KeyError) as error:
+            raise ForeignFolder(f"the parts of {table} in {folder} do not fit together: {error}") from error
     for table in ("runs", "fields", "points", "environments"):
         frames[table] = _first_of_each(frames[table], table)
     return Results(**frames)
+
+
+def _fits(field: pa.Field) -> bool:
+    """Whether a column is of the kind that it is written in: a text, a number, or a list of numbers."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if pa.types.is_null(kind):
+        return True
+    if field.name in RUN_COLUMNS and not pa.types.is_list(kind):  # lists of `targets`
+        return pa.types.is_string(kind) == pa.types.is_string(RUN_COLUMNS[field.name])
+    return not pa.types.is_nested(kind) or pa.types.is_list(kind)
+
+
+def _done_again(parts: Mapping[Path, pa.Table | None]) -> dict[tuple[Path, str], pa.Array]:
+    """{(study, part): ids of its runs that failed, and that another part has done later}."""
+    there = {path: part for path, part in parts.items() if part is not None}
+    if not any(pc.any(pc.equal(part["status"], "failed")).as_py() for part in there.values()):
+        return {}
+    rows = pd.concat(
+        part.select(["run_id", "status"]).to_pandas().assign(study=path.parent.parent, part=path.name)
+        for path, part in there.items()
+    ).sort_values("status", key=lambda s: s == "failed", kind="stable")
+    worse = rows[rows.duplicated(["study", "run_id"])]
+    return {(study, part): pa.array(mine.run_id) for (study, part), mine in worse.groupby(["study", "part"])}  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def _without(part: pa.Table | None, ids: pa.Array | None) -> pa.Table | None:
+    return part if part is None or ids is None else part.filter(pc.invert(pc.is_in(part["run_id"], ids)))
 
 
 def _together(parts: Sequence[pa.Table]) -> pa.Table:
@@ -315,14 +357,28 @@ def _ours(path: Path) -> bool:
     """Whether optlab wrote a part; what cannot be read is reported when it is read."""
     try:
         return b"optlab_table" in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, OSError):
         return True
 
 
 def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """A part, or of it some columns. Warns and returns None where it is damaged, of another program or schema."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            stated = file.schema_arrow.metadata or {}
+            missing = {*KEYS.get(path.parent.name, ()), *(columns or ())} - set(file.schema_arrow.names)
+            version = stated.get(b"schema_version", b"none").decode(errors="replace")
+            if b"optlab_table" not in stated:
+                reason = "it was not written by optlab"
+            elif version != str(SCHEMA_VERSION):
+                reason = f"its schema is {version}, not {SCHEMA_VERSION}"
+            elif missing:
+                reason = f"it has no column {', '.join(sorted(missing))}"
+            elif odd := [field.name for field in file.schema_arrow if not _fits(field)]:
+                reason = f"its column {odd[0]} is of another kind"
+            else:
+                return file.read(columns)
+    except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().split("\n")[0]
-        warnings.warn(f"{path} cannot be read and is left out: {reason}", stacklevel=2)
-        return None
+    warnings.warn(f"{path} cannot be read and is left out: {reason}", stacklevel=2)
+    return None

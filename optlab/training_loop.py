@@ -14,8 +14,8 @@ import numpy as np
 from optlab.run import State
 from optlab.types import Array, PyTree, Status, Trace, of_run
 
-#: (rows done, trace so far, state) after each row.
-Saved = Callable[[int, Trace, State], None]
+#: (rows done, trace so far, state) after each row -> whether to stop there.
+Saved = Callable[[int, Trace, State], bool]
 
 
 def row_by_row(
@@ -34,21 +34,26 @@ def row_by_row(
     Args:
       program: a `sweep.Program` for one row.
       numbers, keys, data: its inputs.
-      lengths: steps before each recorded row: `[T]`.
+      lengths: steps before each recorded row: `[T]`, or `[D, T]` on D devices with runs of their own.
       state: blank ones, to be overwritten.
       begun: where to go on from: what `save` was given.
-      save: told of each row.
+      save: told of each row; where it says so the runs stop, and those that go on stay `Status.running`.
     """
     done, trace, state = begun or (0, {}, state)
-    state = jax.tree.map(jnp.array, state)  # a copy, for the program to take
-    for row in range(done, len(lengths)):
-        part, state, _ = program(numbers, keys, lengths[row : row + 1], data, 0, row == 0, state)
+    # A copy, for the program to take; with several devices each has its part from the start.
+    where = keys[0].sharding if keys[0].committed else None
+    state = jax.tree.map(lambda leaf: jnp.array(leaf, device=where), state)
+    rows = lengths.shape[-1]
+    for row in range(done, rows):
+        part, state, _ = program(numbers, keys, lengths[..., row : row + 1], data, 0, row == 0, state)
         trace = _appended(trace, part)
-        if save is not None:
-            save(row + 1, trace, state)
+        stop = save is not None and save(row + 1, trace, state)
+        if stop and row + 1 < len(lengths):
+            trace["status"] = _going_on(trace["status"])
+            break
         if (trace["status"][:, -1] != Status.max_steps).all():
             break  # the row stands for the rest
-    return _whole(trace, len(lengths)), state
+    return _whole(trace, rows), state
 
 
 def _appended(trace: Trace, part: Trace) -> Trace:
@@ -57,11 +62,15 @@ def _appended(trace: Trace, part: Trace) -> Trace:
     if not trace:
         return part
     before = dict(trace)
-    before["status"] = np.where(trace["status"] == Status.max_steps, Status.running, trace["status"]).astype(np.int32)
+    before["status"] = _going_on(trace["status"])
     return {
         name: column if of_run(name) else np.concatenate([before[name], column], axis=1)
         for name, column in part.items()
     }
+
+
+def _going_on(status: np.ndarray) -> np.ndarray:
+    return np.where(status == Status.max_steps, Status.running, status).astype(np.int32)
 
 
 def _whole(trace: Trace, rows: int) -> Trace:

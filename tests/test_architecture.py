@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 
 #: From the ground up; a module imports only from floors below its own, or from its own room.
 FLOORS = [
-    {"types", "cores", "markup"},
+    {"types", "cores", "devices", "markup"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "oracle_costs", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
-    {"training_loop", "explorer"},
+    {"training_loop", "narrowing", "explorer"},
     {"sweep", "labels"},
     {"app"},
 ]

@@ -1,10 +1,14 @@
 """Bad input gets one clear sentence and exit code 2, without a traceback, and nothing is lost."""
 
+import errno
 import os
 import subprocess
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+
+import optlab
 
 
 @pytest.mark.parametrize(
@@ -119,6 +123,26 @@ def test_a_disk_that_takes_nothing(optlab_command, tiny_disk, options, sentence)
     code, _, errors = optlab_command("steps=3", f"results={folder}")
     assert code == 2 and sentence in errors and errors.count("\n") == 1
     assert not [name for _, _, names in os.walk(folder) for name in names if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("table", ["curves", "runs"])
+def test_a_disk_that_fills_up_in_the_middle(optlab_command, tmp_path, monkeypatch, table):
+    words = ("-m", "problem=beale,rosenbrock", "optimizer=adam", "steps=3", "seed=0,1")
+    whole = pq.ParquetWriter.write_table
+
+    def full(self, rows, *more):
+        if rows.column_names[1] == {"curves": "step", "runs": "study"}[table]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(self, rows, *more)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    code, _, errors = optlab_command(*words)
+    assert code == 2 and "No space left on device" in errors and errors.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp") or path.name == ".locks"]
+    monkeypatch.undo()
+    assert optlab_command(*words)[0] == 0  # with room again it is all done
+    runs = optlab.load(tmp_path).runs
+    assert len(runs) == runs.run_id.nunique() == 4
 
 
 def test_results_below_a_file_that_is_no_folder(optlab_command, tmp_path):

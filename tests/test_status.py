@@ -36,7 +36,7 @@ def test_a_run_that_raised_is_failed_and_not_left(tmp_path, optlab_command, monk
     def broken(*args, **kwargs):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("optlab.app.execute._compile", broken)
+    monkeypatch.setattr("optlab.app.execute.prepared", broken)
     assert optlab_command("problem=beale", "optimizer=adam", "steps=5")[0] == 1
     _, output, _ = optlab_command("status", str(tmp_path / "study"))
     assert "0 of 1 done, 1 failed (the same command tries them again)" in output

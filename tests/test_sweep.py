@@ -79,10 +79,10 @@ def test_lanes_that_go_on_in_a_narrower_program_end_as_they_would_have(monkeypat
         return optlab.run_sweep(problem, optax.sgd, numbers, steps=3000, gtol=1e-6)
 
     wide = sweep()
-    monkeypatch.setattr("optlab.sweep.NARROWEST", 4)
-    monkeypatch.setattr("optlab.sweep.WORTHWHILE", 0)
-    take = optlab.sweep._take
-    monkeypatch.setattr("optlab.sweep._take", lambda leaf, lanes: widths.append(len(lanes)) or take(leaf, lanes))
+    monkeypatch.setattr("optlab.narrowing.NARROWEST", 4)
+    monkeypatch.setattr("optlab.narrowing.WORTHWHILE", 0)
+    take = optlab.narrowing._take
+    monkeypatch.setattr("optlab.narrowing._take", lambda leaf, lanes: widths.append(len(lanes)) or take(leaf, lanes))
     narrow = sweep()
     assert set(widths) == {16, 4}
     statuses = wide["status"][:, -1]

@@ -74,7 +74,10 @@ def axes(overrides: Sequence[Override], sampling: Sampling) -> list[Axis]:
 def _values(key: str, override: Override) -> list:
     if not override.is_sweep_override():
         return [plain(override.value())]
-    values = [plain(value) for value in override.sweep_iterator(transformer=lambda value: value)]
+    try:
+        values = [plain(value) for value in override.sweep_iterator(transformer=lambda value: value)]
+    except (ValueError, TypeError, OverflowError) as error:  # a range with steps of 0
+        raise BadInput(f"the sweep over {key} cannot be had: {error}") from error
     if not values:
         raise BadInput(f"the sweep over {key} is empty")
     return values

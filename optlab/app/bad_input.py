@@ -2,10 +2,21 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class BadInput(ValueError):
     """Says what is wrong, what is allowed and the nearest valid name, in one sentence."""
+
+
+def value_of(key: str, text: str) -> Any:
+    """What a word ``key=text`` sets, as YAML reads it. Raises BadInput where it is none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        raise BadInput(f"{key} cannot be '{text}': put quotes around a text") from None
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> BadInput:

@@ -23,6 +23,8 @@ extra_allowed: list[str] = []
 def resolve(target: str) -> Callable[..., Any]:
     """The function that a dotted path names. Raises BadInput outside the allow-list or where none is."""
     allowed = (*ALLOWED, *extra_allowed)
+    if not isinstance(target, str):
+        raise BadInput(f"_target_ must be a dotted path, not {target!r}")
     if not target.startswith(allowed):
         raise BadInput(
             f"_target_ '{target}' is not within {', '.join(ALLOWED)}; allow=PREFIX on the command line adds a prefix"

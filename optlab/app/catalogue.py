@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import yaml
 
-from optlab.app.bad_input import unknown
+from optlab.app.bad_input import BadInput, unknown
 
 #: Problems that train networks on data: one function makes them all, so that their files say what each is.
 WORKLOADS = "optlab.workloads."
@@ -66,7 +66,12 @@ def entry(group: str, name: str) -> Entry:
     if not path.is_file():
         raise unknown(group, name, names(group))
     text = path.read_text()
-    settings = yaml.safe_load(text) or {}
+    try:
+        settings = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"{path} is no YAML: {error}") from error
+    if not isinstance(settings, dict) or not isinstance(settings.get("_target_", ""), str):
+        raise BadInput(f"{path} must hold keys and their values, and _target_ be a dotted path")
     target = settings.pop("_target_", "")
     doc, tags = _documentation(target)
     if not target or target.startswith(WORKLOADS):  # an experiment says on top what it asks, a suite what it holds

@@ -1,4 +1,4 @@
-"""Where the groups of a sweep run: in this process, in others beside it, on a Ray cluster, or under Slurm.
+"""Where the groups of a sweep run: in this process, in others beside it, on a Ray cluster, under Slurm, on many hosts.
 
 An engine is a function (groups, study, its settings) -> Outcome. One that reaches further hands groups to workers as
 texts, one group a task, with the scheduler and the retries that it has. A worker does what this process would do, in
@@ -16,12 +16,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from optlab.app import build
 from optlab.app.bad_input import BadInput
 from optlab.app.execute import Outcome, Study, execute
-from optlab.app.plan import Group
+from optlab.app.plan import Group, pieces
 
 
 def local(groups: Sequence[Group], study: Study) -> Outcome:
@@ -35,7 +36,7 @@ def processes(groups: Sequence[Group], study: Study, *, workers: int = 2, retrie
     What a worker had that was killed is done again by a fresh one, `retries` times.
     """
     _positive("workers", workers)
-    left = tasks(groups, study, cores=max(1, (os.cpu_count() or 1) // workers))
+    left = tasks(pieces(groups, workers), study, cores=max(1, (os.cpu_count() or 1) // workers))
     outcome = Outcome(Counter(), 0, [])
     for attempt in range(retries + 1):
         # Not forked: JAX has threads
@@ -108,13 +109,66 @@ def slurm(
     return outcome
 
 
-ENGINES: dict[str, Callable[..., Outcome]] = {"local": local, "processes": processes, "ray": ray, "slurm": slurm}
+def hosts(
+    groups: Sequence[Group],
+    study: Study,
+    *,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> Outcome:
+    """This same command on several machines at once: each does its share, then what others have left.
+
+    `jax.distributed` says which of the `processes` this one is: `coordinator` is the ADDRESS:PORT of `process` 0. Under
+    Slurm, Open MPI, Kubernetes and on TPUs it knows by itself. See `begin`, which has been called before.
+    """
+    del coordinator, processes, process
+    mine, count = jax.process_index(), jax.process_count()
+    parts = pieces(groups, count)
+    others = [part for k, part in enumerate(parts) if k % count != mine]
+    return execute([*parts[mine::count], *reversed(others)], study)
+
+
+def begin(engine: Mapping[str, Any]) -> None:
+    """What an engine needs before JAX computes anything: under `hosts` the processes count themselves.
+
+    Then they leave each other alone. Runs need no word from another process, and who is not connected is not drawn
+    along when another is lost.
+    """
+    if _name(engine) != "hosts" or jax.distributed.is_initialized():
+        return
+    coordinator, processes, process = (engine.get(key) for key in ("coordinator", "processes", "process"))
+    if coordinator is not None:
+        if not (isinstance(coordinator, str) and coordinator.rpartition(":")[2].isdigit()):
+            raise BadInput(f"engine.coordinator must be ADDRESS:PORT, not {coordinator!r}")
+        _positive("processes", processes)
+        if isinstance(process, bool) or not isinstance(process, int) or not 0 <= process < (processes or 0):
+            raise BadInput(f"engine.process must be a whole number from 0 to {(processes or 1) - 1}, not {process!r}")
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+        jax.process_index()  # the backend keeps what it is told now
+        jax.distributed.shutdown()
+    except (ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise BadInput(
+            f"the processes cannot find each other: {reason} (state engine.coordinator=ADDRESS:PORT "
+            "engine.processes=N engine.process=K)"
+        ) from error
+
+
+ENGINES: dict[str, Callable[..., Outcome]] = {
+    "local": local, "processes": processes, "ray": ray, "slurm": slurm, "hosts": hosts,
+}  # fmt: skip
+
+
+def _name(engine: Mapping[str, Any]) -> str:
+    return str(engine["_target_"]).rpartition(".")[2]
 
 
 def run_on(engine: Mapping[str, Any], groups: Sequence[Group], study: Study) -> Outcome:
     """All groups on the engine that a configuration names, with its settings."""
     settings = {key: value for key, value in engine.items() if key != "_target_"}
-    return ENGINES[str(engine["_target_"]).rpartition(".")[2]](groups, study, **settings)
+    return ENGINES[_name(engine)](groups, study, **settings)
 
 
 def tasks(groups: Sequence[Group], study: Study, cores: int) -> list[str]:

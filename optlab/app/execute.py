@@ -15,35 +15,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from optlab import table
 from optlab.app import endings, fields, stored_runs
 from optlab.app.bad_input import BadInput
-from optlab.app.build import make_optimizer, make_problem, problem_data, resolve
+from optlab.app.build import make_optimizer, make_problem
 from optlab.app.ledger import Ledger
-from optlab.app.long_runs import Keeping, drive, forget
-from optlab.app.memory import check_fits, state_bytes
-from optlab.app.plan import Group, distinct, patched, run_ids, run_leaves, split, subset
+from optlab.app.long_runs import Keeping, forget
+from optlab.app.plan import Group, at_defaults, distinct, patched, run_ids, run_leaves, split, subset
+from optlab.app.programs import builder, first_values, prepared
+from optlab.app.time_limit import given_up
 from optlab.cores import cores
 from optlab.run import advance, recorded_steps, split_key, start
-from optlab.sweep import (
-    HEAVY,
-    Program,
-    all_at_once,
-    at_each_width,
-    blank,
-    chunk_width,
-    compile_for,
-    compiled,
-    first_rows,
-    fresh_parameters,
-    is_long,
-    long_lanes,
-    run_chunks,
-    widened,
-)
-from optlab.types import Problem, Status, Trace, of_run
+from optlab.sweep import joined
+from optlab.types import Status, Trace, of_run
 
 #: Runs that are written, and so committed, together.
 UNIT_RUNS = 16384
@@ -104,7 +89,7 @@ def precision(config: Mapping[str, Any]):
 
 def check_input(group: Group) -> None:
     """A record that is none, a problem or optimizer that cannot be made: bad input, found before anything runs."""
-    config = patched(group.config, _first_values(group))
+    config = patched(group.config, first_values(group))
     try:
         recorded_steps(config["steps"], config["record"])
     except ValueError as error:
@@ -133,20 +118,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
-def _first_values(group: Group) -> dict[str, Any]:
-    return {key: column[0].tolist() for key, column in group.columns.items()}
-
-
-def builder(group: Group) -> Callable[[Mapping[str, Any]], tuple[Problem, optax.GradientTransformation]]:
-    """From the numbers of a run, traced or not, to its problem and optimizer."""
-
-    def build(values):
-        config = patched(group.config, values)
-        return make_problem(config["problem"]), make_optimizer(config)
-
-    return build
-
-
 def _run_group(group: Group, study: Study, ledger: Ledger, pool: ThreadPoolExecutor, wait: bool) -> Outcome | None:
     """What is missing of one group; None where another driver is at it, and it shall not be waited for."""
     ids = run_ids(group)
@@ -167,18 +138,21 @@ def _run_group(group: Group, study: Study, ledger: Ledger, pool: ThreadPoolExecu
 def _run_claimed(group: Group, ids: list[str], study: Study, ledger: Ledger, pool: ThreadPoolExecutor) -> Outcome:
     """Compiles a group and writes its runs unit by unit; an exception makes failed rows, not a lost sweep."""
     statuses: Counter = Counter()
+    errors: list[str] = []
     try:
         with precision(group.config):
             config = group.config
-            keep = Keeping(study.folder, ids, config.get("save"), config.get("checkpoint"), ledger.stopping)
-            chunks, costs = _compile(group, pool, keep, ledger.compiled_once)
+            limit = config.get("time_limit")
+            keep = Keeping(study.folder, ids, config.get("save"), config.get("checkpoint"), ledger.stopping, limit)
+            chunks, costs = prepared(group, pool, keep, ledger.compiled_once)
             for rows, trace, seconds in _units(chunks):
                 unit = subset(group, np.arange(group.size)[rows])
-                names = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
-                forget(study.folder, ids[rows])
+                names, given_up = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
+                forget(study.folder, [i for i, name in zip(ids[rows], names, strict=True) if name != "failed"])
                 statuses.update(names)
+                errors += [f"{_who(group)}: {sentence}" for sentence in given_up if sentence]
                 study.progress(len(names))
-        return Outcome(statuses, 0, [])
+        return Outcome(statuses, 0, errors)
     except (OSError, MemoryError):
         raise
     except Exception as error:
@@ -192,8 +166,12 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: Ledger, poo
         sentence = f"{type(error).__name__}: {first_line(error)}"
         _write_failed(left, ids[done:], sentence, study)
         study.progress(left.size)
-        who = "{optimizer} on {problem}".format(**group.config["choices"])
-        return Outcome(statuses + Counter({"failed": left.size}), 0, [f"{who}: {sentence}"])
+        errors.append(f"{_who(group)}: {sentence}")
+        return Outcome(statuses + Counter({"failed": left.size}), 0, errors)
+
+
+def _who(group: Group) -> str:
+    return "{optimizer} on {problem}".format(**group.config["choices"])
 
 
 def _run_split(group: Group, rigid: Sequence[str], study: Study, ledger: Ledger, pool: ThreadPoolExecutor) -> Outcome:
@@ -216,7 +194,7 @@ def _rigid_columns(group: Group) -> list[str]:
 def _traces(group: Group, abstract: Sequence[str]) -> bool:
     """Whether the first step can be traced with these columns abstract and the others as Python numbers."""
     build = builder(group)
-    concrete = {key: value for key, value in _first_values(group).items() if key not in abstract}
+    concrete = {key: value for key, value in first_values(group).items() if key not in abstract}
 
     def first_step(values):
         problem, optimizer = build(values | concrete)
@@ -231,50 +209,6 @@ def _traces(group: Group, abstract: Sequence[str]) -> bool:
     return True
 
 
-class _Costs(NamedTuple):
-    """What a group takes beside the seconds of its runs; columns of `runs`."""
-
-    compile_seconds: float
-    state_bytes: int  #: of the optimizer's state, each run
-    program_bytes: int  #: the most that the program holds at once, for each run side by side
-
-
-def _compile(
-    group: Group, pool: ThreadPoolExecutor, keep: Keeping, once: Callable[[Any], Program]
-) -> tuple[Iterator, _Costs]:
-    begun = perf_counter()
-    config = group.config
-    probes = {name: resolve(path) for name, path in (config.get("probe") or {}).items() if path}
-    probes |= stored_runs.probes(config)
-    build = builder(group)
-    data = jax.device_put(problem_data(patched(config, _first_values(group))["problem"]))
-    by_rows = is_long(data)
-    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], begun=by_rows)
-    recorded = recorded_steps(config["steps"], config["record"])
-    lengths = np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None]
-
-    one = blank(build, *first_rows(group.columns, group.seeds, 0, 1), data)
-
-    def lower(width):
-        rows, states = first_rows(group.columns, group.seeds, 0, width), widened(one, width)
-        return program.lower(*rows, lengths, data, 0, True, states), states
-
-    width = chunk_width(group.size, long_lanes(one) if by_rows else None)
-    lowered, states = lower(width)
-    if not by_rows:
-        run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered.out_info)) // width
-        if chunk_width(group.size, run_bytes=run_bytes) < width:
-            width = chunk_width(group.size, run_bytes=run_bytes)
-            lowered, states = lower(width)
-    work = HEAVY if by_rows else group.size * int(recorded[-1])
-    first = once(lowered) if by_rows else compile_for(lowered, work)
-    held = check_fits(first)
-    call = at_each_width(program, work, {width: first})
-    advancing = drive(call, data, fresh_parameters(build), keep) if by_rows else all_at_once(call, data)
-    costs = _Costs(perf_counter() - begun, state_bytes(states), held // width)
-    return run_chunks(advancing, group.columns, group.seeds, recorded, states, width, pool), costs
-
-
 def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:
     """Chunks gathered to units: large enough that files stay few, small enough to lose little."""
     gathered: list[Trace] = []
@@ -284,14 +218,10 @@ def _units(chunks: Iterator) -> Iterator[tuple[slice, Trace, float]]:
         last, seconds = rows.stop, seconds + spent
         size += sum(column.nbytes for column in trace.values())
         if last - first >= UNIT_RUNS or size >= UNIT_BYTES or perf_counter() - begun >= UNIT_SECONDS:
-            yield slice(first, last), _joined(gathered), seconds
+            yield slice(first, last), joined(gathered), seconds
             gathered, first, seconds, size, begun = [], last, 0.0, 0, perf_counter()
     if gathered:
-        yield slice(first, last), _joined(gathered), seconds
-
-
-def _joined(traces: Sequence[Trace]) -> Trace:
-    return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]} if len(traces) > 1 else traces[0]
+        yield slice(first, last), joined(gathered), seconds
 
 
 def run_columns(group: Group, ids: list[str], study: Study) -> dict[str, Any]:
@@ -300,8 +230,10 @@ def run_columns(group: Group, ids: list[str], study: Study) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "run_id": ids, "study": study.name, "problem": config["choices"]["problem"],
         "optimizer": config["choices"]["optimizer"], "seed": group.seeds, "precision": config["precision"],
-        "environment_id": study.environment_id,
+        "environment_id": study.environment_id, "schedule": config["choices"].get("schedule", "constant"),
     }  # fmt: skip
+    default = at_defaults(group)
+    columns |= {} if default is None else {"default": default}
     stated = run_leaves(config)
     for key in stated:
         if key in columns or key.split(".")[0] in ("probe", "choices") or key.endswith("_target_"):
@@ -320,27 +252,28 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _write_unit(group, ids, trace, study, ledger, seconds, costs) -> list[str]:
-    """Writes a unit's parts, `runs` last; returns the status of each run."""
+def _write_unit(group, ids, trace, study, ledger, seconds, costs) -> tuple[list[str], list[str | None]]:
+    """Writes a unit's parts, `runs` last; returns the status of each run, and why it failed."""
     size = len(ids)
     stored_runs.keep(study.folder, group, ids, trace)
-    names = STATUS_NAMES[trace["status"][:, -1]].tolist()
+    names, errors = given_up(trace, STATUS_NAMES[trace["status"][:, -1]].tolist(), group.config.get("time_limit"))
     end = {name: trace[name][:, -1] for name in trace if not of_run(name) and trace[name].ndim == 2}
     columns = run_columns(group, ids, study) | end
     columns |= {
-        "status": names, "end_label": endings.labels_of(group, trace), "plateau_share": trace.get("plateau_share"),
+        "status": names, "error": errors, "end_label": endings.labels_of(group, trace),
+        "plateau_share": trace.get("plateau_share"),
         "escape_step": _first(trace.get("escape_step")), "steps": columns.pop("step"),
         "field_id": fields.write(group, study.folder, ledger.fields, ledger.lock),
         **_reached(trace, seconds / size),
         "seconds": seconds / size, **costs._asdict(),
     }  # fmt: skip
-    part = table.digest([ids[0], ids[-1], size])
+    part = table.digest([*(["failed"] if any(errors) else []), ids[0], ids[-1], size])
     table.write_part(study.folder, "curves", part, table.curves_rows(ids, trace))
     targets = table.targets_rows(ids, trace)
     if targets is not None:
         table.write_part(study.folder, "targets", part, targets)
     table.write_part(study.folder, "runs", part, table.runs_rows(columns, size))
-    return names
+    return names, errors
 
 
 def _reached(trace: Trace, seconds: float) -> dict[str, Any]:

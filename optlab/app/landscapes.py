@@ -9,10 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import yaml
-
 from optlab import table
-from optlab.app.bad_input import BadInput, unknown
+from optlab.app.bad_input import BadInput, unknown, value_of
 from optlab.app.catalogue import groups, names, top_level_keys
 
 #: Where each kind lives, and the kind of figure that draws it.
@@ -102,7 +100,7 @@ def _sorted(words: Sequence[str], known: Mapping[str, Any]) -> Words:
 
 def _as(key: str, text: str, default: Any) -> Any:
     """An option of the kind that its default has."""
-    value = yaml.safe_load(text)
+    value = value_of(key, text)
     if isinstance(default, str):
         return text
     if isinstance(default, float) and isinstance(value, str):
@@ -125,7 +123,7 @@ def _of_runs(kind: str, function: Callable, typed: Words) -> tuple[Path, bool]:
         if not key.startswith("problem."):
             raise BadInput(f"of a stored run only problem.<parameter> can be changed, not {key}")
     folder = Path(typed.folder)
-    read = {key: yaml.safe_load(value) for key, value in changes.items()}
+    read = {key: value_of(key, value) for key, value in changes.items()}
     compilation_cache.turn_on()
     stored = stored_runs.find(folder, typed.runs, changes=read)
     if len({(run.problem_name, run.config["precision"]) for run in stored}) > 1:

@@ -19,6 +19,9 @@ from optlab.sweep import HEAVY, Program, compile_for
 #: Seconds between two looks at a group that another driver works on.
 LOOK = 0.3
 
+#: And at the gate, which nobody holds for longer than it takes to read who works on what.
+GATE = 0.002
+
 
 class Ledger:
     """Ids taken, programs, fields stored, a lock, and whether to stop."""
@@ -45,14 +48,11 @@ class Ledger:
     def alone(self, ids: Sequence[str], wait: bool) -> Iterator[bool]:
         """Whether this driver has these runs to itself for as long as the context lasts.
 
-        A lock of the operating system on a file of the study: it ends with its process, however that ends. With
-        `wait` it waits until whoever has it is done, or until the sweep stops.
+        With `wait` it waits until whoever has some of them is done, or until the sweep stops.
         """
-        name = hashlib.blake2b("".join(ids).encode(), digest_size=10).hexdigest()
-        path = self.folder / ".locks" / name
         held = None
         while not self.stopping.is_set():
-            held = _locked(path)
+            held = _held(self.folder / ".locks", ids)
             if held is not None or not wait:
                 break
             time.sleep(LOOK)
@@ -60,10 +60,7 @@ class Ledger:
             yield held is not None
         finally:
             if held is not None:
-                path.unlink(missing_ok=True)
-                os.close(held)
-                with contextlib.suppress(OSError):  # others' locks are in there
-                    path.parent.rmdir()
+                _let_go(*held)
 
     def compiled_once(self, lowered: Any) -> Program:
         """A program of long runs: groups that differ in their initialization share it."""
@@ -79,13 +76,61 @@ class Ledger:
         return found.result()
 
 
+def _held(folder: Path, ids: Sequence[str]) -> tuple[Path, int] | None:
+    """A lock of the operating system on a file that names these runs; None where another such lock names one of them.
+
+    It ends with its process, however that ends; the file that is then left is no lock. Another command may share but
+    some of the runs, hence the names. Whoever looks and takes does so behind a lock of its own.
+    """
+    name = hashlib.blake2b("".join(ids).encode(), digest_size=10).hexdigest()
+    while (gate := _locked(folder / "gate")) is None:
+        time.sleep(GATE)
+    try:
+        mine: set[str] = set()
+        for path in folder.iterdir():
+            if path.name == "gate":
+                continue
+            descriptor = _locked(path)
+            if descriptor is not None:
+                _let_go(path, descriptor)  # of one who is gone
+                continue
+            mine = mine or set(ids)
+            if path.name == name or not mine.isdisjoint(_named(path)):
+                return None
+        descriptor = _locked(folder / name)
+        assert descriptor is not None  # nobody else is behind the gate
+        try:
+            os.write(descriptor, "\n".join(ids).encode())
+        except OSError:
+            _let_go(folder / name, descriptor)
+            raise
+        return folder / name, descriptor
+    finally:
+        _let_go(folder / "gate", gate)
+
+
+def _named(path: Path) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):  # its owner is done just now
+        return path.read_text().split()
+    return []
+
+
+def _let_go(path: Path, descriptor: int) -> None:
+    path.unlink(missing_ok=True)
+    os.close(descriptor)
+    with contextlib.suppress(OSError):  # others' locks are in there
+        path.parent.rmdir()
+
+
 def _locked(path: Path) -> int | None:
-    """A descriptor that holds the lock of a file, made if need be; None where another process holds it."""
+    """A descriptor that holds the lock of a file, made if need be; None where another holds it."""
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
+            if path.parent.is_file():
+                raise
             continue  # the last one has just cleared the folder away
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

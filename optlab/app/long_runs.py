@@ -5,6 +5,7 @@ Saved states are for the very program that wrote them: a run that goes on from o
 
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -29,6 +30,7 @@ class Keeping(NamedTuple):
     parameters: bool | str | None  #: of each run, in the end
     seconds: float | None  #: between saved states; None for no saving
     stopping: threading.Event
+    limit: float | None = None  #: seconds that a chunk may take
 
 
 def drive(program: Program, data: PyTree, begin: Callable[..., PyTree], keep: Keeping) -> Drive:
@@ -66,41 +68,51 @@ def _place(folder: Path, ids: Sequence[str]) -> Path:
     return folder / "checkpoints" / f"{ids[0]}-{table.digest(list(ids))}"
 
 
-def _saver(keep: Keeping, place: Path | None) -> Callable[[int, Trace, State], None]:
-    last = monotonic()
+def _saver(keep: Keeping, place: Path | None) -> Callable[[int, Trace, State], bool]:
+    begun = last = monotonic()
 
-    def save(row: int, trace: Trace, state: State) -> None:
+    def save(row: int, trace: Trace, state: State) -> bool:
         nonlocal last
-        if place is not None and keep.seconds is not None and monotonic() - last >= keep.seconds:
+        now = monotonic()
+        over = keep.limit is not None and now - begun >= keep.limit
+        if place is not None and keep.seconds is not None and (over or now - last >= keep.seconds):
             _write(place, row, trace, state)
             last = monotonic()
         if keep.stopping.is_set():
             raise InterruptedError("called off")
+        return over
 
     return save
 
 
 def _write(place: Path, row: int, trace: Trace, state: State) -> None:
-    """Saves the states after a row, and then forgets those after earlier rows."""
+    """Saves the states after a row, and then forgets all but those and the ones before: a disk may damage the last."""
     from optlab.workloads import save_parameters
 
     leaves = {str(k): np.asarray(_plain(leaf)) for k, leaf in enumerate(jax.tree.leaves(state))}
     save_parameters(place / str(row), {"state": leaves, "trace": trace})
-    for older in place.iterdir():
-        if older.name != str(row):
-            shutil.rmtree(older)
+    for older in _rows(place)[:-2]:
+        shutil.rmtree(place / str(older))
 
 
 def _read(place: Path, states: State) -> tuple[int, Trace, State] | None:
     from optlab.workloads import load_parameters
 
-    rows = sorted(int(path.name) for path in place.glob("*") if path.name.isdigit()) if place.is_dir() else []
-    if not rows:
-        return None
-    saved = load_parameters(place / str(rows[-1]))
     blank, structure = jax.tree.flatten(states)
-    leaves = [_like(saved["state"][str(k)], leaf) for k, leaf in enumerate(blank)]
-    return rows[-1], dict(saved["trace"]), jax.tree.unflatten(structure, leaves)
+    for row in reversed(_rows(place)):
+        try:
+            saved = load_parameters(place / str(row))
+            leaves = [_like(saved["state"][str(k)], leaf) for k, leaf in enumerate(blank)]
+            return row, dict(saved["trace"]), jax.tree.unflatten(structure, leaves)
+        except (ValueError, KeyError) as error:
+            warnings.warn(f"a saved state is left out: {error}", stacklevel=2)
+            shutil.rmtree(place / str(row), ignore_errors=True)
+    return None
+
+
+def _rows(place: Path) -> list[int]:
+    """The rows after which states are saved, in rising order."""
+    return sorted(int(path.name) for path in place.glob("*") if path.name.isdigit())
 
 
 def _plain(leaf: Any) -> Any:

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.catalogue import NODES, conf_dir, groups, names, suite, top_level_keys
@@ -26,7 +27,9 @@ USAGE = """optlab: benchmarks optimizers and shows loss surfaces
   optlab plot KIND FOLDER       a figure or animation from stored tables; without arguments: the kinds
 
 Keys: optimizer, optimizer.<parameter>, problem or suite, problem.<parameter> (dim, start, angle, noise, ...), steps,
-  seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true, save=true|path.
+  seed, precision=float32|float64, record=log|all|last|N, gtol, name, results, csv=true, save=true|path,
+  checkpoint=SECONDS between saved states of training, time_limit=SECONDS after which a run is given up,
+  memory=GIB that programs may hold on each device (by default what is free: batches are as wide as fits).
 Values of a sweep: 1,2,3   range(0,10)   interval(0,1)   tag(log,interval(1e-4,1)), with
   sweep.points=N, sweep.sampling=grid|random|sobol, sweep.budget=N.
 Tables go to <results>/<name>/ (default results/study); read them with optlab.load(folder).
@@ -52,13 +55,17 @@ def _guarded(arguments: list[str]) -> int:
     except BrokenPipeError:  # a reader such as `head` has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
+    except MemoryError:
+        return _say("no memory is left; what was finished is written, the same command goes on from there", 1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _say(f"cannot read or write{where}: {error.strerror or error}", 2)
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"optlab: {sentence}", file=sys.stderr)
+    """One line, whatever was typed or stands in a file: no line breaks, nothing that a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(sentence.split()))
+    print(f"optlab: {shown}", file=sys.stderr)
     return code
 
 
@@ -91,6 +98,9 @@ def _hydra(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    from optlab.app.hydra_node import watched
 
     raised: list[BaseException] = []
 
@@ -107,16 +117,42 @@ def _hydra(arguments: list[str]) -> int:
 
     task.folds = True  # type: ignore[attr-defined]
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["optlab", *(_checked(argument) for argument in _unfolded(_allowing(arguments)))]
     try:
-        hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
+        sys.argv = ["optlab", *_arranged([_checked(argument) for argument in _unfolded(_allowing(arguments))])]
+        with watched():
+            hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
         if raised:
             raise raised[0]
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BadInput(one_sentence(error)) from error
+    except RecursionError as error:
+        raise BadInput("the configuration contains itself, or is nested too deeply") from error
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 * bool(stop.code)
     return 0
+
+
+def _arranged(arguments: list[str]) -> list[str]:
+    """Hydra's flags before all else, wherever they were typed. Raises BadInput for what are none."""
+    from hydra._internal.utils import get_args_parser
+
+    def error(message: str) -> NoReturn:
+        raise BadInput(f"{message}; optlab --help says what there is")
+
+    parser = get_args_parser()
+    parser.error = error  # it would print its usage
+    typed = parser.parse_intermixed_args(arguments)
+    modes = [name for name in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(typed, name)]
+    if len(modes) > 1:
+        raise BadInput(f"--{' and --'.join(modes)} do not go together")
+    if typed.shell_completion:
+        raise BadInput("there is no shell completion")
+    if (typed.resolve or typed.package) and typed.cfg != "job":
+        raise BadInput("--resolve and --package go with --cfg job")
+    words = typed.overrides
+    left = list(words)
+    flags = [argument for argument in arguments if not (argument in left and left.remove(argument) is None)]
+    return [*flags, *words]
 
 
 def _allowing(arguments: list[str]) -> list[str]:
@@ -159,9 +195,15 @@ def _checked(argument: str) -> str:
 
 
 def one_sentence(error: Exception) -> str:
+    from yaml import YAMLError
+
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("Ambiguous value for argument"):
         return f"{lines[0].removeprefix('Ambiguous value for argument ')} has several values; add -m to sweep them"
+    if isinstance(error, YAMLError):
+        return f"a configuration file is no YAML: {' '.join(lines)}"
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return " ".join(lines[:2])
     return lines[0].partition(" See http")[0] if lines else type(error).__name__
 
 

@@ -1,5 +1,6 @@
 """What a compiled program will need, known before it runs."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,24 @@ from typing import Any
 import jax
 import numpy as np
 
-
-class TooLarge(Exception):
-    """A program needs more memory than is free."""
+from optlab.sweep import TooLarge
 
 
-def check_fits(compiled: Any) -> int:
-    """The bytes that a program holds at once; raises TooLarge where they are more than is free."""
-    needed, free = program_bytes(compiled), free_bytes()
-    if needed > free:
+def budget(stated: float | None) -> int:
+    """Bytes that programs may hold on each device: as stated, in GiB, else what is free."""
+    return free_bytes() if stated is None else int(stated * 2**30)
+
+
+def check_fits(needed: int, stated: float | None = None) -> None:
+    """Raises TooLarge where one program holds more bytes than the `budget`."""
+    most = budget(stated)
+    if needed > most:
         raise TooLarge(
-            f"its program holds {needed / 2**30:.1f} GiB at once, and {free / 2**30:.1f} GiB are free; where that is a "
-            "matrix as large as all parameters squared, lbfgs, newton_cg, gauss_newton_cg or nonlinear_cg will do"
+            f"its program holds {needed / 2**30:.1f} GiB at once, and "
+            + (f"{most / 2**30:.1f} GiB are free" if stated is None else f"memory is {stated:g} GiB")
+            + "; where that is a matrix as large as all parameters squared, lbfgs, newton_cg, gauss_newton_cg or "
+            "nonlinear_cg will do"
         )
-    return needed
 
 
 def program_bytes(compiled: Any) -> int:
@@ -32,14 +37,34 @@ def program_bytes(compiled: Any) -> int:
 
 def free_bytes() -> int:
     """Memory that is free on the device that programs run on."""
-    statistics = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    statistics = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if statistics:
         return statistics["bytes_limit"] - statistics["bytes_in_use"]
     try:
         known = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     except OSError:  # no Linux
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(known["MemAvailable"].split()[0]) * 1024  # what may be had without swapping, caches included
+    free = int(known["MemAvailable"].split()[0]) * 1024  # what may be had without swapping, caches included
+    return min([free, *limits()])
+
+
+def limits(process: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What the control groups of this process may still take, such as a container or a job of Slurm: bytes each."""
+    with contextlib.suppress(OSError):
+        own = [line.removeprefix("0::/") for line in process.read_text().splitlines() if line.startswith("0::")]
+        places = [place for name in own for place in ((root / name), *(root / name).parents)]
+        return [left for place in places if place.is_relative_to(root) and (left := _left(place)) is not None]
+    return []
+
+
+def _left(group: Path) -> int | None:
+    """Bytes within a control group's limit, the cache of files that it need not keep included; None without a limit."""
+    try:
+        most, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
+        cache = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())["inactive_file"]
+        return None if most.strip() == "max" else max(0, int(most) - int(used) + int(cache))
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def state_bytes(states: Any) -> int:

@@ -15,13 +15,19 @@ import numpy as np
 from optlab.app.axes import Axis, product
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.build import complete, parameter, taken
-from optlab.app.catalogue import NODES
+from optlab.app.catalogue import NODES, WORKLOADS
 
 #: Part of every run's id: raised when the same configuration gives other numbers than before.
 RESULT_VERSION = 2
 
 #: Keys of the configuration that say how or where to run, not what.
-NOT_OF_A_RUN = ("name", "results", "engine", "sweep", "csv", "save", "checkpoint", "experiment", "hydra")
+NOT_OF_A_RUN = (
+    "name", "results", "engine", "sweep", "csv", "save", "checkpoint", "time_limit", "memory", "experiment", "hydra",
+    "defaults",
+)  # fmt: skip
+
+#: Runs of closed forms that are worth a worker of their own, in whole chunks.
+PIECE, CHUNK = 4096, 1024
 
 #: Keys that shape the program itself.
 STRUCTURAL = ("steps", "record", "precision", "gtol", "patience", "probe")
@@ -141,6 +147,8 @@ def _groups_of(structure: dict[str, Any], axes: Sequence[Axis]) -> list[Group]:
         config = patched(structure, choice)
         config = patched(config, {key: axis.values[0][k] for axis in numeric for k, key in enumerate(axis.key)})
         explicit = _explicit_numbers(config)
+        # What an axis sets is not in the structure: its optimizer is the catalogue's own.
+        config["defaults"] = complete(structure["optimizer"], "optimizer") if structure.get("defaults", True) else None
         for root in NODES:
             if config.get(root):
                 config[root] = complete(config[root], root)
@@ -211,6 +219,13 @@ def check(group: Group) -> Group:
         raise BadInput(f"precision must be float32 or float64, not {config['precision']!r}")
     if config.get("save") not in (None, False, True, "path"):
         raise BadInput(f"save must be true, false or path, not {config['save']!r}")
+    memory = config.get("memory")
+    if memory is not None and not (_is_number(memory) and 0 < memory < np.inf):
+        raise BadInput(f"memory must be a number of GiB above 0, or null, not {memory!r}")
+    for key in ("checkpoint", "time_limit"):
+        seconds = config.get(key)
+        if seconds is not None and not (_is_number(seconds) and 0 <= seconds < np.inf):
+            raise BadInput(f"{key} must be a number of seconds, or null, not {seconds!r}")
     if group.seeds.dtype.kind not in "iu" or group.seeds.min(initial=0) < 0:
         raise BadInput("seed must be a whole number of at least 0")
     for key, values in group.columns.items():
@@ -221,9 +236,40 @@ def check(group: Group) -> Group:
     return group
 
 
+def at_defaults(group: Group) -> np.ndarray | None:
+    """Which runs have the optimizer as the catalogue has it, schedule or not: `[R]`; None where nobody knows."""
+    stated = leaves(group.config.get("defaults"))
+    if not stated:
+        return None
+    held = leaves(group.config["optimizer"], "optimizer")
+    found = np.full(group.size, held.keys() == {f"optimizer.{key}" for key in stated})
+    for key, value in stated.items():
+        own = group.columns.get(f"optimizer.{key}", held.get(f"optimizer.{key}"))
+        if isinstance(own, np.ndarray):
+            # A grid meets 0.01 up to rounding only.
+            found &= np.isclose(own, value, rtol=1e-9, atol=0).reshape(group.size, -1).all(axis=1)
+        else:
+            found &= own == value
+    return found
+
+
 def subset(group: Group, keep: np.ndarray) -> Group:
     """The group with only some of its runs: a mask, or places."""
     return Group(group.config, {key: v[keep] for key, v in group.columns.items()}, group.seeds[keep])
+
+
+def pieces(groups: Sequence[Group], count: int) -> list[Group]:
+    """The groups, those that are large enough in `count` parts, so that as many workers have something to do.
+
+    Parts of closed forms are whole chunks of what suits a CPU, so that a run is computed as it is in the whole group.
+    """
+    found = []
+    for group in groups:
+        size = -(-group.size // count)
+        if not group.config["problem"]["_target_"].startswith(WORKLOADS):
+            size = max(PIECE, -(-size // CHUNK) * CHUNK)
+        found += [subset(group, np.arange(k, min(k + size, group.size))) for k in range(0, group.size, size)]
+    return found
 
 
 def split(group: Group, key: str) -> list[Group]:

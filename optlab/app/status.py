@@ -1,5 +1,6 @@
 """``optlab status FOLDER``: what of the commands given there is done, failed and left, and how long it will take."""
 
+import contextlib
 import json
 import shlex
 import sys
@@ -72,13 +73,17 @@ def _ids(asked: Mapping[str, Any]) -> set[str]:
 
 def _estimate(folder: Path, begun: float, left: int) -> str:
     """Time for what is left at the pace of what has been written since the command was last given."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     written = {path: path.stat().st_mtime for path in (folder / "runs").glob("*.parquet")}
     since = {path: at for path, at in written.items() if at >= begun}
     if not since:
         return ""
-    rows = sum(pq.read_metadata(path).num_rows for path in since)
+    rows = 0
+    for path in since:
+        with contextlib.suppress(pa.ArrowException, OSError):  # it was warned of
+            rows += pq.read_metadata(path).num_rows
     pace = rows / max(max(since.values()) - begun, 1e-3)
     clock = datetime.fromtimestamp(begun).strftime("%H:%M")
     return f", about {_duration(left / pace)} at the pace since {clock}"

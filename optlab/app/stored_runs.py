@@ -9,6 +9,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,6 +112,8 @@ def _of_surface(curves: pd.DataFrame) -> bool:
 
 
 def _place(folder: Path, kind: str, run_id: str, suffix: str = "") -> Path | None:
+    if not run_id.isalnum():
+        return None  # no id of ours, and maybe a way out of the folder
     found = [path for path in (folder / kind / f"{run_id}{suffix}", *folder.glob(f"**/{kind}/{run_id}{suffix}"))]
     return next((path for path in found if path.exists()), None)
 
@@ -135,14 +138,32 @@ def _stored(
 
 def _configuration(folder: Path, row: pd.Series) -> dict[str, Any]:
     """What was run: as it was written, or for a closed form from its row."""
+    from optlab.app.compose import composed
+    from optlab.app.study import check_shape
+
     written = _place(folder, "configurations", row.run_id, ".json")
     if written is not None:
-        return json.loads(written.read_text())
-    from optlab.app.compose import composed
-
+        try:
+            config = json.loads(written.read_text())
+            check_shape(config, config["choices"])
+            return config
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{written} cannot be read: {error}") from error
     stated = {key: value for key, value in row.items() if str(key).startswith("problem.") and pd.notna(value)}
     words = [f"problem={row.problem}", *(f"++{key}={_word(value)}" for key, value in stated.items())]
     return composed([*words, f"optimizer={row.optimizer}", f"precision={row.precision}", f"seed={row.seed}"])
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a kept path. Raises BadInput where the file is none."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            kept = {name: file[name] for name in ("steps", "params")}
+        if kept["params"].ndim != 2 or len(kept["steps"]) != len(kept["params"]):
+            raise ValueError("its arrays do not fit together")
+        return kept
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
 
 
 def _word(value: Any) -> str:
@@ -157,7 +178,7 @@ def _parameters(folder: Path, run_id: str, problem: Problem, curves: pd.DataFram
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     vector, unravel = ravel_pytree(blank)
     if path is not None:
-        kept = np.load(path)
+        kept = _arrays(path)
         if kept["params"].shape[1] != vector.size:
             raise BadInput(f"{path} holds {kept['params'].shape[1]} parameters and the problem has {vector.size}")
         return kept["steps"], [unravel(jnp.asarray(row, vector.dtype)) for row in kept["params"]]

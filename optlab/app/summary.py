@@ -1,11 +1,13 @@
 """What a command says when it is done."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import (
@@ -114,8 +116,11 @@ def _print_run(console: Console, folder: Path, group: Any) -> None:
 
 
 def _find(folder: Path, run_id: str) -> dict[str, Any]:
+    """A run's row; one that failed and was done later has two."""
+    found: list[dict[str, Any]] = []
     for path in sorted((folder / "runs").glob("*.parquet")):
-        rows = pq.read_table(path, filters=[("run_id", "=", run_id)]).to_pylist()
-        if rows:
-            return rows[0]
-    raise FileNotFoundError(f"the row of {run_id} is missing in {folder}")
+        with contextlib.suppress(pa.ArrowException):  # a damaged part of other runs, which was warned of
+            found += pq.read_table(path, filters=[("run_id", "=", run_id)]).to_pylist()
+    if not found:
+        raise FileNotFoundError(f"the row of {run_id} is missing in {folder}")
+    return min(found, key=lambda row: row["status"] == "failed")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from optlab.app.bad_input import BadInput, unknown
+from optlab.app.bad_input import BadInput, unknown, value_of
 from optlab.app.catalogue import WORKLOADS, Entry, entry, groups, names, suite
 
 PLURALS = {
@@ -100,10 +100,13 @@ def show(words: Sequence[str]) -> int:
         print(found.doc)
         if found.target:
             _show_target(console, found)
-        elif "problems" in found.settings:
-            print(f"\n{len(found.settings['problems'])} problems: {', '.join(found.settings['problems'])}")
-        elif found.settings:
-            for key, value in (found.settings.get("hydra", {}).get("sweeper", {}).get("params", {})).items():
+        elif isinstance(found.settings.get("problems"), list):
+            print(f"\n{len(found.settings['problems'])} problems: {', '.join(map(str, found.settings['problems']))}")
+        else:
+            swept: Any = found.settings
+            for key in ("hydra", "sweeper", "params"):
+                swept = swept.get(key) if isinstance(swept, dict) else None
+            for key, value in swept.items() if isinstance(swept, dict) else ():
                 console.print(f"  {key}={value}", markup=False)
     return 0
 
@@ -173,12 +176,10 @@ def plot(words: Sequence[str]) -> int:
 
 def _options(words: Sequence[str]) -> dict[str, Any]:
     """``key=value`` words as keywords: numbers where they look like numbers, commas make a tuple."""
-    import yaml
-
     options: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")
-        options[key] = tuple(value.split(",")) if "," in value else yaml.safe_load(value)
+        options[key] = tuple(value.split(",")) if "," in value else value_of(key, value)
     return options
 
 
@@ -204,16 +205,19 @@ def status(words: Sequence[str]) -> int:
 
 
 def report(words: Sequence[str]) -> int:
-    """``report FOLDER [output=FILE] [figures=false] [axis=AXIS]``: one HTML file on a study; never starts JAX."""
+    """``report FOLDER [output=FILE] [figures=false] [axis=AXIS] [budget=N]``: a study's page; never starts JAX."""
     folders = [word for word in words if "=" not in word]
     if len(folders) != 1:
         raise BadInput("report takes one folder of tables: optlab report results/study")
     options = dict(word.split("=", 1) for word in words if "=" in word)
     for key in options:
-        if key not in ("output", "figures", "axis"):
-            raise unknown("option", key, ("output", "figures", "axis"))
+        if key not in ("output", "figures", "axis", "budget"):
+            raise unknown("option", key, ("output", "figures", "axis", "budget"))
     if options.get("figures", "true") not in ("true", "false"):
         raise BadInput(f"figures is true or false, not '{options['figures']}'")
+    budget = options.get("budget")
+    if budget is not None and (not budget.isdigit() or budget.strip("0") == ""):
+        raise BadInput(f"budget is a whole number of at least 1, the settings that each may try, not '{budget}'")
     from optlab import table
     from optlab.report import build
 
@@ -222,7 +226,7 @@ def report(words: Sequence[str]) -> int:
     try:
         results = table.load(folder)
         settings = {"figures": options.get("figures") != "false", "axis": options.get("axis", "evaluations")}
-        paths = build.write(results, output, folder=folder, **settings)
+        paths = build.write(results, output, folder=folder, budget=None if budget is None else int(budget), **settings)
     except ValueError as error:
         raise BadInput(str(error)) from error
     print(f"{paths[0]}  ({paths[0].stat().st_size / 1000:.0f} kB)")

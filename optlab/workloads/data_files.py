@@ -154,7 +154,8 @@ def _members(archive: Path, names: Sequence[str]) -> dict[Path, bytes]:
     try:
         with tarfile.open(fileobj=io.BytesIO(_bytes(archive)), mode="r:gz") as tar:
             for member in tar:
-                if (name := Path(member.name).name) in names and (file := tar.extractfile(member)):
+                # A link may name what is not there, or another file's bytes.
+                if member.isreg() and (name := Path(member.name).name) in names and (file := tar.extractfile(member)):
                     found[name] = file.read()
     except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{archive} is truncated or no tar.gz archive: {error}") from None

@@ -1,5 +1,7 @@
 """Which layers of a network are trained, and which begin with the parameters of another run."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -15,17 +17,41 @@ from optlab.workloads.paths import flat, nested, within
 __all__ = ["load_parameters", "save_parameters"]
 
 
+#: The hashes of a checkpoint's files, in its folder.
+SEAL = "digests.json"
+
 #: Orbax's checkpointers of one process get into each other's way.
 _ONE_AT_A_TIME = Lock()
 
 
 def save_parameters(folder: str | Path, parameters: PyTree) -> None:
-    """Writes parameters to a new folder, whole or not at all (Orbax)."""
+    """Writes parameters to a new folder, whole or not at all (Orbax), and beside its files what they must hash to."""
     import orbax.checkpoint as ocp
 
+    path = Path(folder).absolute()
     with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(Path(folder).absolute(), jax.tree.map(np.asarray, parameters))
+        checkpointer.save(path, jax.tree.map(np.asarray, parameters))
         checkpointer.wait_until_finished()
+    temporary = path / f"{SEAL}.tmp"
+    temporary.write_text(json.dumps(_digests(path)))
+    temporary.replace(path / SEAL)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(SEAL))
+    return {str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest() for path in files}
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with the files of a checkpoint; Orbax itself would print tracebacks from threads of its own."""
+    if not (folder / SEAL).exists():
+        return ""  # another program's, or its writer was killed once it was whole
+    try:
+        stated = json.loads((folder / SEAL).read_text())
+    except ValueError:
+        return f"{SEAL} is damaged"
+    found = _digests(folder)
+    return next((f"{name} is damaged" for name in stated if found.get(name) != stated[name]), "")
 
 
 def load_parameters(folder: str | Path) -> dict[str, Any]:
@@ -35,6 +61,8 @@ def load_parameters(folder: str | Path) -> dict[str, Any]:
     path = Path(folder).absolute()
     if not path.is_dir():
         raise ValueError(f"there are no saved parameters in {folder}; a run leaves them when told save=true")
+    if damage := _damage(path):
+        raise ValueError(f"{folder} holds no parameters that can be read: {damage}")
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             shapes = checkpointer.metadata(path).item_metadata
