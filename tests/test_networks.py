@@ -19,6 +19,7 @@ RESPONSES = [(response, patterns) for response in ("and", "or", "xor", "first") 
         surfaces.deep_linear_network(depth=2, width=3),
         surfaces.deep_linear_network(depth=4, width=2),
         surfaces.phase_retrieval_sampled(dim=3, measurements=20),
+        *(surfaces.contradicting_neuron(dim) for dim in (1, 3, 5)),
         *(surfaces.sigmoid_neuron(*choice) for choice in RESPONSES),
     ],
 )

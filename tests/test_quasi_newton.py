@@ -249,3 +249,14 @@ def test_a_beta_that_does_not_exist_and_a_memory_of_nothing_are_refused():
         optlab.nonlinear_cg("pr")
     with pytest.raises(ValueError, match="memory must be at least 1"):
         optlab.lbfgs(memory=0)
+
+
+def test_steepest_descent_with_an_exact_search_shrinks_the_gap_as_kantorovich_says_and_turns_at_right_angles():
+    k, gradient = 25.0, jax.grad(lambda x: 0.5 * (x[0] ** 2 + 25.0 * x[1] ** 2))
+    quadratic, start = (lambda x: 0.5 * (x[0] ** 2 + k * x[1] ** 2)), jnp.array([k, 1.0])  # the worst start
+    tx = optlab.steepest_descent(optlab.exact())
+    points = [optlab.minimize(quadratic, start, tx, max_steps=n, gtol=0.0).x for n in (1, 2)]
+    values = [float(quadratic(x)) for x in (start, *points)]
+    np.testing.assert_allclose(np.divide(values[1:], values[:-1]), ((k - 1) / (k + 1)) ** 2, rtol=1e-9)
+    # The search ends at 1e-8 of the slope.
+    assert abs(gradient(points[0]) @ gradient(start)) < 1e-7 * jnp.linalg.norm(gradient(start)) ** 2

@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 import yaml
-from test_conf import trains_a_network
 from test_data import cifar_files, mnist_files, write
 
 import optlab
@@ -68,7 +67,8 @@ def stated(name, folders, **network):
     return node | size | {"data": node["data"] | few, "network": node["network"] | network}
 
 
-WORKLOADS = [name for name in catalogue.names("problem") if trains_a_network(name)]
+TRAINING = "optlab.workloads.training"
+WORKLOADS = [name for name in catalogue.names("problem") if catalogue.entry("problem", name).target == TRAINING]
 FILES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 HERE = [name for name in WORKLOADS if source(name) not in FILES]  # those that need no download
 
@@ -227,7 +227,9 @@ def test_a_run_begins_with_the_parameters_of_another_and_draws_some_layers_anew(
 # Interrupted, and gone on with
 
 
-def test_a_run_that_goes_on_equals_one_that_never_stopped_to_the_bit(optlab_command, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("default")  # a damaged state is warned of
+@pytest.mark.parametrize("damaged", [False, True], ids=["whole", "the last state damaged"])
+def test_a_run_that_goes_on_equals_one_that_never_stopped_to_the_bit(optlab_command, tmp_path, monkeypatch, damaged):
     words = ("-m", *TINY, "problem.network.dropout=0.2", "problem.augment.noise=0.1", "seed=0,1", "steps=40",
              "record=8", "save=true", "checkpoint=0", "optimizer.average=0.9")  # fmt: skip
     assert optlab_command(*words, f"results={tmp_path / 'whole'}")[0] == 0
@@ -249,12 +251,17 @@ def test_a_run_that_goes_on_equals_one_that_never_stopped_to_the_bit(optlab_comm
     code, _, errors = optlab_command(*words, here)
     assert code == 130 and "the same command goes on from there" in errors
     states = tmp_path / "parts" / "study" / "checkpoints"
-    assert [place.name for chunk in states.iterdir() for place in chunk.iterdir()] == ["3"]
+    assert sorted(place.name for chunk in states.iterdir() for place in chunk.iterdir()) == ["2", "3"]
+    if damaged:
+        (last,) = states.glob("*/3")
+        victim = max((path for path in last.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+        victim.write_bytes(victim.read_bytes()[:-10])
 
     done = []
     monkeypatch.setattr(long_runs, "_saver", lambda *about: lambda row, trace, state: done.append(row))
-    assert optlab_command(*words, here)[0] == 0
-    assert done == [4, 5, 6]  # of steps 0, 8, 16, 24, 32, 40
+    code, _, errors = optlab_command(*words, here)
+    assert code == 0 and ("a saved state is left out" in errors) == damaged, errors
+    assert done == [3, 4, 5, 6][not damaged :]  # of steps 0, 8, 16, 24, 32, 40
     assert not states.exists()
     whole, parts = (optlab.load(tmp_path / name) for name in ("whole", "parts"))
     columns = [name for name in whole.curves if "seconds" not in name]

@@ -1,6 +1,8 @@
 """What theory says of training, each fact as one test, with how exactly it holds and why not more so."""
 
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -346,3 +348,15 @@ def test_batch_normalisation_is_measured_with_the_statistics_of_the_training_set
     # 1e-7: the inputs are standardised in float32
     expected = optax.softmax_cross_entropy_with_integer_labels(measured, labels).mean()
     np.testing.assert_allclose(jax.jit(problem.measure)(params, problem.data)["value"], expected, rtol=1e-7)
+
+
+def test_orthogonal_layers_of_many_lanes_do_not_wait_for_one_another():
+    # They did, for ever: a batched factorization waits for the pool of threads that it runs on itself.
+    code = """
+import jax
+from optlab.workloads.initializers import parameters_drawn
+shapes = {f"d{k}": {"kernel": jax.ShapeDtypeStruct((64, 64), float)} for k in range(10)}
+draw = jax.jit(jax.vmap(lambda key: parameters_drawn(shapes, "orthogonal", 1.0, key)))
+jax.block_until_ready(draw(jax.random.split(jax.random.key(0), 9)))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -102,3 +102,19 @@ def nonlinear_cg(
     ValueError for another `beta`.
     """
     return searched(scale_by_conjugate(beta, restart), linesearch or strong_wolfe(c2=0.1, first=expected_change))
+
+
+def steepest_descent(
+    linesearch: optax.GradientTransformationExtraArgs | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Cauchy's method: down the negative gradient, as far as a line search says.
+
+    .. math:: x_{t+1} = x_t - \alpha_t \nabla f(x_t)
+
+    Strong Wolfe with c2 = 0.1 by default, as for `nonlinear_cg`, which is this with beta = 0; with `exact()` each
+    direction is orthogonal to the last one, and on a quadratic of condition number k the gap falls by no more than
+    ((k - 1) / (k + 1))^2 a step from the worst start. No rate to choose, two values and gradients an iteration.
+    Stores nothing but the search's. The control of all methods with a search; `gradient_descent` has a given rate.
+    Source: Cauchy (1847); Nocedal and Wright (2006), theorem 3.3.
+    """
+    return searched(optax.identity(), linesearch or strong_wolfe(c2=0.1, first=expected_change))

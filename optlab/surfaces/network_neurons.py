@@ -1,13 +1,44 @@
 """One neuron, or a handful, on a handful of patterns: plateaus, and minima that more data would not have."""
 
 import math
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import relu, sigmoid
 
 from optlab.types import Point, Surface
+
+
+def linear_neuron(mean: float = 1.5, correlation: float = 0.8, factor: float = 1.0) -> Surface:
+    """The mean square error of a neuron without a nonlinearity, whose two inputs have a mean and are correlated.
+
+    ``f(w) = factor / 8 sum_p (d_p - w' x_p)^2`` with ``d_p = x_p1 + x_p2``
+
+    Both inputs have the given mean, variance 1 and the given correlation, exactly. With R = sum_p x_p x_p' / 8 the
+    Hessian is 2 factor R everywhere; R has the eigenvalues 1 + correlation + 2 mean^2 along (1, 1) and 1 - correlation
+    across. A mean of 0 is what centring the inputs does, and with a correlation of 0 whitening. A `factor` of 1/2 is
+    the other custom. `correlation` from -1 to 1, both excluded.
+    """
+    angles = 2 * math.pi * np.arange(8) / 8
+    along, across = np.cos(angles), np.sin(angles)
+
+    def residual(w):
+        m, c, k = (jnp.asarray(number, w.dtype) for number in (mean, correlation, factor))
+        both = m + jnp.sqrt(1 + c) * jnp.asarray(along, w.dtype)
+        apart = jnp.sqrt(1 - c) * jnp.asarray(across, w.dtype)
+        inputs = jnp.stack([both + apart, both - apart], axis=1)
+        return 0.5 * jnp.sqrt(k) * (inputs @ (w - 1))
+
+    return Surface(
+        fn=lambda w: 0.5 * jnp.sum(residual(w) ** 2),
+        start=[-1.0, 0.5],
+        domain=([-2.0] * 2, [4.0] * 2),
+        points=(Point([1.0, 1.0], 0.0, "minimum"),),
+        residual=residual,
+        tags=("quadratic", "convex", "ill-conditioned", "least-squares"),
+        source="Widrow and Hoff 1960; LeCun, Kanter and Solla 1991",
+    )
 
 
 def sigmoid_neuron(response: str = "or", patterns: int = 4) -> Surface:
@@ -48,35 +79,38 @@ def sigmoid_neuron(response: str = "or", patterns: int = 4) -> Surface:
     )
 
 
-def contradicting_neuron() -> Surface:
-    """One neuron with two weights, and four patterns that it cannot all meet: four minima.
+def contradicting_neuron(dim: int = 2) -> Surface:
+    """One neuron, and two patterns for each of its weights that it cannot both meet: 2^d minima.
 
-    ``f(w) = 1/4 sum_{k=1,2} (s(w_k) - 0.9)^2 + (s(10 w_k) - 0.1)^2`` with ``s(z) = 1 / (1 + e^{-z})``
+    ``f(w) = 1 / (2 d) sum_k (s(w_k) - 0.9)^2 + (s(10 w_k) - 0.1)^2`` with ``s(z) = 1 / (1 + e^{-z})``
 
     For each weight a weak and a strong pattern ask for opposite signs, and where one is met the other is saturated.
-    So n patterns of d inputs may give (n / d)^d minima.
+    So n patterns of d inputs may give (n / d)^d minima. 3^d points are stationary, all stated for up to four weights,
+    for more up to a permutation of the coordinates. `dim` from 1.
     """
-    inputs = np.asarray([(1, 0), (10, 0), (0, 1), (0, 10)])
+    inputs = np.kron(np.eye(dim), [[1.0], [10.0]])
 
     def residual(w):
-        desired = jnp.asarray([0.9, 0.1, 0.9, 0.1], w.dtype)
-        return math.sqrt(0.5) * (sigmoid(jnp.asarray(inputs, w.dtype) @ w) - desired)
+        desired = jnp.tile(jnp.asarray([0.9, 0.1], w.dtype), dim)
+        return dim**-0.5 * (sigmoid(jnp.asarray(inputs, w.dtype) @ w) - desired)
 
     along = (
-        (-0.15480191860382306, 0.04951787260394149, 0),
-        (2.1972242586717416, 0.20249999987094103, 0),
-        (0.4892188880067134, 0.21877265462038056, 1),
+        (-0.15480191860382306, 0.09903574520788298, 0),
+        (2.1972242586717416, 0.40499999974188206, 0),
+        (0.4892188880067134, 0.43754530924076112, 1),
     )
+    choices = product(along, repeat=dim) if dim <= 4 else combinations_with_replacement(along, dim)
 
     def point(choice):
-        place, values, index = zip(*choice, strict=True)
-        return Point(list(place), sum(values), ("minimum", "saddle", "maximum")[sum(index)], sum(index))
+        place, values, humps = zip(*choice, strict=True)
+        index = sum(humps)
+        return Point(list(place), sum(values) / dim, {0: "minimum", dim: "maximum"}.get(index, "saddle"), index)
 
     return Surface(
         fn=lambda w: 0.5 * jnp.sum(residual(w) ** 2),
-        start=[0.6, 0.6],
-        domain=([-2.0] * 2, [4.0] * 2),
-        points=tuple(point(choice) for choice in product(along, repeat=2)),
+        start=[0.6] * dim,
+        domain=([-2.0] * dim, [4.0] * dim),
+        points=tuple(point(choice) for choice in choices),
         residual=residual,
         tags=("multimodal", "plateau", "saddle", "maximum", "nonzero-residual", "least-squares"),
         source="after Auer, Herbster and Warmuth 1996",

@@ -9,6 +9,7 @@ from .convolution import *
 from .data import *
 from .data_files import *
 from .data_procedural import *
+from .dreaming import *
 from .forward import *
 from .initializers import *
 from .network_detector import *
