@@ -60,8 +60,8 @@ def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.
     `record` is ``"log"`` (eight in each decade), ``"linear"`` (fifty at equal distances), ``"all"``, ``"last"``, a
     number (each so many steps) or the steps themselves. Raises ValueError for anything else.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}")
+    if not 1 <= steps <= (most := np.iinfo(np.int32).max):
+        raise ValueError(f"steps must be at {'least 1' if steps < 1 else f'most {most}'}, not {steps}")
     if record == "log":
         chosen = np.round(10 ** (np.arange(8 * np.log10(steps) + 1) / 8))
     elif record == "linear":
@@ -71,7 +71,7 @@ def recorded_steps(steps: int, record: str | int | Sequence[int] = "log") -> np.
     elif record == "last":
         chosen = np.array([steps])
     elif isinstance(record, int) and record > 0:
-        chosen = np.arange(0, steps + 1, record)
+        chosen = np.arange(0, steps + 1, min(record, steps))
     elif not isinstance(record, str | int):
         chosen = np.asarray(record)
     else:

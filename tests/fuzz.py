@@ -3,8 +3,8 @@
 a documented exit code, for bad input one sentence and never a traceback, no file outside the study's folder, and
 nothing half-written. `python tests/fuzz.py [--cases N]`; `make torture` runs 10,000, the tests a few hundred.
 
-Everything happens in this process. Most runs that an input asks for are planned and checked and not carried out: what
-happens then is the same for all input, and takes a hundred times as long; a few are, in `test_fuzz.py`.
+Everything happens in this process. Runs that an input asks for are planned and checked and not carried out: what
+happens then is the same for all input, and takes a hundred times as long.
 """
 
 # Inputs are longer than lines.

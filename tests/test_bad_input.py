@@ -40,6 +40,7 @@ import optlab
         (["engine=warp"], "there is no engine 'warp'"),
         (["-m", "seed=range(0,0)"], "the sweep over seed is empty"),
         (["-m", "optimizer.learning_rate=interval(1,0)"], "must run from a smaller to a larger number"),
+        (["-m", "optimizer.learning_rate=tag(log,interval(1e-4,1)),0.3"], "stands alone; it cannot be one of several"),
         (["-m", "optimizer.learning_rate=tag(log,interval(0,1))"], "must begin above 0"),
         (["-m", "seed=interval(0,1)", "sweep.points=0"], "sweep.points must be a whole number of at least 1"),
         (["-m", "optimizer.learning_rate=interval(0,1)", "sweep.sampling=guess"], "sweep.sampling must be one of grid"),

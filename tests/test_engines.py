@@ -138,6 +138,13 @@ def test_what_no_engine_can_do_is_one_sentence(optlab_command, words, said):
     assert code == 2 and said in errors
 
 
+@needs("submitit", "slurm")
+def test_where_no_jobs_can_be_submitted_one_sentence_says_so(optlab_command):
+    words = ["problem=beale", "optimizer=adam", "steps=5", "engine=slurm", "engine.cluster=nowhere"]
+    code, _, errors = optlab_command("-m", *words)
+    assert (code, errors.count("\n")) == (2, 1) and "no jobs can be submitted to 'nowhere'" in errors
+
+
 def test_an_engine_that_is_not_installed_says_how_to_get_it(optlab_command, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, errors = optlab_command("problem=beale", "optimizer=adam", "steps=5", "engine=ray")

@@ -11,10 +11,13 @@ import pytest
 MENDED = {
     "-m after the words": (["problem=beale", "optimizer=adam,sgd", "steps=2", "-m"], 0, ""),
     "a flag that is none": (["steps=2", "--frobnicate"], 2, "--frobnicate"),
-    "two modes": (["steps=2", "-m", "--info"], 2, "--multirun and --info do not go together"),
+    "two modes": (["steps=2", "--info", "all", "-m"], 2, "--multirun and --info do not go together"),
     "a line break": (["\n"], 2, "there is no command"),
     "a key taken out": (["steps=2", "~steps"], 2, "steps cannot be taken out of the configuration"),
     "a group taken out": (["steps=2", "~optimizer"], 2, "optimizer"),
+    "a plus that adds nothing": (["steps=2", "experiment=demo", "+=", "experiment=demo"], 2, "cannot be composed"),
+    "more than any array holds": (["-m", "problem.dim=9999999999999999999999999"], 2, "must be a number below 2^63"),
+    "more steps than can be counted": (["steps=9999999999999999999999999"], 2, "steps must be at most 2147483647"),
     "what a terminal would obey": (["steps=\x1b[2J"], 2, "optlab: "),
 }
 

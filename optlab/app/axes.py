@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, Sweep
 from hydra.errors import OverrideParseException
 
 from optlab.app.bad_input import BadInput
@@ -80,6 +80,8 @@ def _values(key: str, override: Override) -> list:
         raise BadInput(f"the sweep over {key} cannot be had: {error}") from error
     if not values:
         raise BadInput(f"the sweep over {key} is empty")
+    if any(isinstance(value, Sweep) for value in values):
+        raise BadInput(f"an interval of {key} stands alone; it cannot be one of several values")
     return values
 
 

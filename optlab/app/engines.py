@@ -98,7 +98,10 @@ def slurm(
     ``<study>/.submitit``.
     """
     submitit = _extra("submitit")
-    executor = submitit.AutoExecutor(folder=study.folder / ".submitit", cluster=cluster)
+    try:
+        executor = submitit.AutoExecutor(folder=study.folder / ".submitit", cluster=cluster)
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(f"no jobs can be submitted to '{cluster}': {error}; engine.cluster=local needs none") from error
     asked: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": cpus, "gpus_per_node": gpus}
     if cluster == "slurm":
         asked |= {"slurm_array_parallelism": at_once} | ({"slurm_partition": partition} if partition else {})

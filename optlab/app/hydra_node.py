@@ -48,8 +48,9 @@ def watched() -> Iterator[None]:
     def checked(*arguments: Any, **named: Any) -> DictConfig:
         try:
             composed = load(*arguments, **named)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # its own node is none
-            raise BadInput(f"the configuration cannot be composed: {error}") from error
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:  # its own node is none
+            reason = str(error) or "a word of it is no key=value"
+            raise BadInput(f"the configuration cannot be composed: {reason}") from error
         return check(composed)
 
     with mock.patch.object(ConfigLoaderImpl, "load_configuration", checked):

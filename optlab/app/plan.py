@@ -229,6 +229,8 @@ def check(group: Group) -> Group:
     if group.seeds.dtype.kind not in "iu" or group.seeds.min(initial=0) < 0:
         raise BadInput("seed must be a whole number of at least 0")
     for key, values in group.columns.items():
+        if values.dtype == object:  # whole numbers that no array holds
+            raise BadInput(f"{key} must be a number below 2^63, not {max(values.tolist(), key=abs)}")
         if not np.isfinite(values).all():
             raise BadInput(f"{key} must be a finite number, not {values[~np.isfinite(values)].flat[0]}")
         if key == "optimizer.learning_rate" and values.min() < 0:
