@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+import optlab.lapack as lapack
 from optlab.types import Array, Point, Surface
 
 _Side = Sequence[float] | Array
@@ -129,7 +130,7 @@ def _searched(fn: _Function, places: np.ndarray, max_steps: int) -> Array:
 
     def move(u):
         hessian, slope = jax.jacfwd(both, has_aux=True)(u)
-        roots, vectors = jnp.linalg.eigh(hessian)
+        roots, vectors = lapack.eigh(hessian)
         slopes, sizes = vectors.T @ slope, jnp.abs(roots)
         newton = jnp.where(roots == 0, 0, slopes / jnp.where(roots == 0, 1, roots))
         damped = (roots * slopes)[None] / (roots[None] ** 2 + jnp.array(DAMPINGS)[:, None] * jnp.max(roots**2))
@@ -163,7 +164,7 @@ def _examined(fn: _Function, places: Array) -> tuple[Array, ...]:
 
     def examine(u):
         hessian = jax.hessian(fn)
-        roots, vectors = jnp.linalg.eigh(hessian(u))
+        roots, vectors = lapack.eigh(hessian(u))
 
         def change(v):
             return v @ jax.jvp(hessian, (u,), (v,))[1] @ v

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.types import Array, PyTree
 
 #: Linear and symmetric: v -> H v, from a pytree to one like it.
@@ -139,7 +140,7 @@ def tridiagonal(alpha: Array, beta: Array) -> Array:
 
 def ritz_values(alpha: Array, beta: Array) -> Array:
     """Eigenvalues of the tridiagonal matrix, ascending: `[m]`."""
-    return jnp.linalg.eigvalsh(tridiagonal(alpha, beta))
+    return lapack.eigh(tridiagonal(alpha, beta))[0]
 
 
 def quadrature(alpha: Array, beta: Array) -> tuple[Array, Array]:
@@ -150,7 +151,7 @@ def quadrature(alpha: Array, beta: Array) -> tuple[Array, Array]:
     exact for polynomials f of degree up to 2 m - 1. The weights are the squares of the first entries of the
     eigenvectors (Golub and Welsch 1969).
     """
-    nodes, vectors = jnp.linalg.eigh(tridiagonal(alpha, beta))
+    nodes, vectors = lapack.eigh(tridiagonal(alpha, beta))
     return nodes, vectors[0] ** 2
 
 

@@ -1,6 +1,7 @@
 """The house stays in order: imports point downwards, heavy libraries stay where they belong."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 
 #: From the ground up; a module imports only from floors below its own, or from its own room.
 FLOORS = [
-    {"types", "cores", "devices", "markup"},
+    {"types", "cores", "devices", "markup", "lapack"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "oracle_costs", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
     {"training_loop", "narrowing", "explorer"},
@@ -60,6 +61,13 @@ def test_imports_point_downwards(path):
         # Within a floor only `problems` and the runners lean on their neighbours.
     if here != "app":
         assert not any(name.split(".")[0] in ("hydra", "omegaconf") for name in names)
+
+
+def test_batches_are_factorized_in_one_place():
+    # Elsewhere two programs at once could wait for ever on a CPU: see `optlab/lapack.py`.
+    named = re.compile(r"jnp\.linalg\.(eigh|eigvalsh|qr|svd|cholesky|solve|lstsq)\b|scipy\.linalg\.")
+    found = [p.name for p in modules() if p.name != "lapack.py" and named.search(p.read_text())]
+    assert not found
 
 
 def test_no_file_of_the_product_is_longer_than_400_lines():

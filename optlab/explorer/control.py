@@ -169,7 +169,7 @@ def cond(writer: Writer, eqn: Any, operands: list[Value], inline: Inline) -> lis
 
 def call(writer: Writer, eqn: Any, operands: list[Value], inline: Inline) -> list[Value]:
     """A function within the function, inlined: what is known of its operands is known inside."""
-    inner = next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in eqn.params)
+    inner = next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call") if key in eqn.params)
     return inline(writer, inner.jaxpr, inner.consts, operands)
 
 
@@ -198,6 +198,7 @@ def handed_on(writer: Writer, eqn: Any, operands: list[Value], inline: Inline) -
 CONTROL: dict[str, Callable[[Writer, Any, list[Value], Inline], list[Value]]] = {
     "while": while_loop, "scan": scan, "cond": cond, "jit": call, "pjit": call, "closed_call": call,
     "core_call": call, "custom_jvp_call": call, "custom_vjp_call": call, "custom_vjp_call_jaxpr": call,
-    "remat": call, "checkpoint": call, "custom_linear_solve": linear_solve, "platform_index": platform_index,
+    "custom_vmap_call": call, "remat": call, "checkpoint": call, "custom_linear_solve": linear_solve,
+    "platform_index": platform_index,
     "optimization_barrier": handed_on,
 }  # fmt: skip

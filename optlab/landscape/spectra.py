@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+import optlab.lapack as lapack
 from optlab import krylov
 from optlab.krylov import Product, flattened, matmul
 from optlab.optimizers.hessian import gauss_newton_products, products
@@ -219,7 +220,7 @@ def _cycle(apply: Product, state: _Kept, kept: int, size: int, which: str) -> _K
     T = T.at[:held, :held].set(jnp.diag(jnp.where(state.products > 0, values, outside)))
     T = T.at[:held, held].set(coupling).at[held, :held].set(coupling)
     T = T.at[held:, held:].set(krylov.tridiagonal(found.alpha, found.beta))
-    w, Y = jnp.linalg.eigh(T)
+    w, Y = lapack.eigh(T)
     inside = jnp.abs(w) < outside / 2
     first = jnp.argsort(jnp.where(inside, -WHICH[which](w), jnp.inf))[:kept]
     return _Kept(
@@ -271,7 +272,7 @@ def trace_plus(product: Product, like: PyTree, *, key: Array, products: int = 48
     apply, x, _ = flattened(product, like)
     third = min(products // 3, x.size)
     sketched, probed = jax.random.split(key)
-    Q, _ = jnp.linalg.qr(lax.map(apply, jax.random.rademacher(sketched, (third, x.size), x.dtype)).T)
+    Q, _ = lapack.qr(lax.map(apply, jax.random.rademacher(sketched, (third, x.size), x.dtype)).T)
 
     def seen(key):
         g = jax.random.rademacher(key, x.shape, x.dtype)

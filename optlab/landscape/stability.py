@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.landscape.outcomes import Build, by_blocks, outcomes
 from optlab.probes import sharpness
 from optlab.run import GTOL
@@ -78,7 +79,7 @@ def curvature_at_minimum(surface: Surface) -> Array | None:
     """The largest eigenvalue of the Hessian at the stated global minimum: `[]`; None where none is stated."""
     if not surface.points or surface.points[0].kind != "minimum":
         return None
-    return jnp.linalg.eigvalsh(jax.hessian(surface.fn)(jnp.asarray(surface.points[0].x, float)))[-1]
+    return lapack.eigh(jax.hessian(surface.fn)(jnp.asarray(surface.points[0].x, float)))[0][-1]
 
 
 def curvature_at_start(problem: Problem, key: Array) -> Array:

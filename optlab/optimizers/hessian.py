@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.types import Array, PyTree
 
 
@@ -77,7 +78,7 @@ def eigenpairs(H: Array) -> Spectrum:
     if H.shape == (1, 1):
         return Spectrum(H[0], jnp.ones_like(H))
     if H.shape != (2, 2):
-        return Spectrum(*jnp.linalg.eigh(H))
+        return Spectrum(*lapack.eigh(H))
     (a, b), (_, c) = H
     middle, delta = a / 2 + c / 2, a / 2 - c / 2
     r = jnp.hypot(delta, b)
@@ -99,7 +100,7 @@ def solution(H: Array, g: Array) -> Array:
     if H.shape == (1, 1):
         return g / H[0]
     if H.shape != (2, 2):
-        return jnp.linalg.solve(H, g)
+        return lapack.solve(H, g)
     (a, b), (d, c) = H
     turned = jnp.abs(d) > jnp.abs(a)
     upper = [jnp.where(turned, *pair) for pair in ((d, a), (c, b), (g[1], g[0]))]

@@ -20,6 +20,7 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.optimizers.counts import Counts, Evaluated, Progress, add, zero
 from optlab.optimizers.descent import SearchState, select
 from optlab.optimizers.linesearch import armijo
@@ -139,7 +140,7 @@ def gauss_newton(
     def update(updates, state, params=None, *, value=None, residual_fn=None, value_fn=None, **unused):
         residual, x, unravel = flattened(residual_fn, params)
         r, J, cost = linearized(residual, x)
-        descent = unravel(-jnp.linalg.lstsq(J, r)[0])
+        descent = unravel(-lapack.least_squares(J, r))
         value_fn = value_fn or (lambda params: half_square(residual(ravel_pytree(params)[0])))
         value = half_square(r) if value is None else value
         at_params = {"value": value, "grad": updates, "value_fn": value_fn}
@@ -156,9 +157,9 @@ def _scaled(r: Array, J: Array, D: Array) -> ScaledModel:
     D = jnp.where(D > 0, D, 1)
     A, d = J / D[None, :], D.size
     if d >= MANY and len(r) >= 2 * d:
-        R = jnp.linalg.qr(jnp.concatenate([A, r[:, None]], axis=1), mode="r")
+        R = lapack.qr_triangle(jnp.concatenate([A, r[:, None]], axis=1))
         A, r = R[:d, :d], R[:d, d]
-    U, sigma, Vt = jnp.linalg.svd(A, full_matrices=False)
+    U, sigma, Vt = lapack.svd(A)
     sigma = jnp.where(sigma > jnp.finfo(J.dtype).eps * max(J.shape) * sigma[0], sigma, 0)
     missing = D.size - sigma.size
     return ScaledModel(

@@ -10,6 +10,7 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.optimizers.counts import Counts, zero
 from optlab.optimizers.descent import dot, searched
 from optlab.optimizers.hessian import gauss_newton_products, matrix, products, real_type, require, solution, spectrum
@@ -152,7 +153,7 @@ def shifted_newton(beta: float | Array = 1e-3, linesearch: _Search = None) -> op
     """
 
     def solve(value_fn, params, g):
-        return jax.scipy.linalg.cho_solve((_shifted_cholesky(matrix(value_fn, params), beta), True), g)
+        return lapack.cholesky_solve(_shifted_cholesky(matrix(value_fn, params), beta), g)
 
     return _searched(_dense(solve), linesearch)
 
@@ -164,7 +165,7 @@ def _shifted_cholesky(H: Array, beta: float | Array) -> Array:
     beta = jnp.maximum(jnp.asarray(beta, H.dtype), jnp.finfo(H.dtype).eps * jnp.max(jnp.abs(H)))
 
     def factor(tau):
-        return jnp.linalg.cholesky(H + tau * eye, symmetrize_input=False)
+        return lapack.cholesky(H + tau * eye)
 
     def failed(carry):
         tau, L = carry

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+import optlab.lapack as lapack
 from optlab.optimizers.trust_region import Proposal, ball_minimizer, resized, trying
 from optlab.types import Array
 
@@ -66,7 +67,7 @@ def sr1(
     def propose(radius, memory, valid, value_fn, params, grad):
         del valid, value_fn, params
         g, unravel = ravel_pytree(grad)
-        w, V = jnp.linalg.eigh(memory.B)
+        w, V = lapack.eigh(memory.B)
         p, predicted = ball_minimizer(radius, w, g @ V)
         return Proposal(unravel(V @ p), predicted, jnp.zeros((), jnp.int32), memory)
 

@@ -13,6 +13,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+import optlab.lapack as lapack
 from optlab.types import Array, PyTree
 from optlab.workloads.paths import flat, nested
 
@@ -72,20 +73,9 @@ def orthogonal(draw: Array, fans: _Fans, gain: float | Array) -> Array:
     """w = gain Q with orthonormal columns or, where there are more outputs than inputs, rows (Saxe et al. 2014)."""
     matrix = draw.reshape(-1, draw.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    Q, R = _qr(tall)
+    Q, R = lapack.qr(tall)
     Q = Q * jnp.where(jnp.diagonal(R) < 0, -1, 1).astype(Q.dtype)[None]  # else Q would not be uniform (Mezzadri 2007)
     return gain * (Q if tall is matrix else Q.T).reshape(draw.shape)
-
-
-@jax.custom_batching.sequential_vmap
-def _qr(matrix: Array) -> tuple[Array, Array]:
-    """Householder's factorization, one lane after the other.
-
-    XLA's CPU kernel shares a batch among the threads of a pool and waits for them: several layers at once, each waiting
-    on a thread of that pool, would wait for ever.
-    """
-    Q, R = jnp.linalg.qr(matrix)
-    return Q, R
 
 
 SCHEMES: dict[str, Callable[[Array, _Fans, Any], Array]] = {
