@@ -52,6 +52,9 @@ KEYS = {
     "runs": ("run_id", "study", "problem", "optimizer", "seed", "precision", "status"),
     "curves": ("run_id", "step"),
     "targets": ("run_id", "step"),
+    "fields": ("field_id", "x_0", "x_1", "value"),
+    "points": ("field_id", "kind"),
+    "environments": ("environment_id",),
 }
 
 #: Columns of a trace that are no measure of the problem and no probe.
@@ -345,7 +348,7 @@ def _unfold(rows: pa.Table) -> pa.Table:
     rows = rows.combine_chunks()
     lists = {name: rows[name].combine_chunks() for name in rows.column_names if name != "run_id"}
     lists = {name: part.chunk(0) if isinstance(part, pa.ChunkedArray) else part for name, part in lists.items()}
-    lengths = pc.list_value_length(lists["step"]).to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(lists["step"]).fill_null(0).to_numpy(zero_copy_only=False)
     ids = rows["run_id"].take(pa.array(np.repeat(np.arange(len(lengths)), lengths)))
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     rungs = np.arange(lengths.sum()) - starts
