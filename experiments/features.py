@@ -32,8 +32,9 @@ that forbid noise; neither is had here.
 ## Why
 
 - *What training adds to a filter* is a sum of patches of pictures, each times an error. The pictures here are
-  {{patches}} (as the table below measures filters), and so is their sum: smooth, and the same in all three colours, as
-  these shapes differ from what is behind them in brightness alone. What was drawn stays: nothing in the loss takes it
+  {{patches}} (as the table below measures filters),
+  and so is their sum: smooth, and nearly the same in all three colours, as these shapes differ from what is behind them
+  in brightness alone. What was drawn stays: nothing in the loss takes it
   away, and the sum stands out only where little was drawn.
 - *A network of ReLUs and maxima is linear in pieces.* Within one, a(x) = g'x + b, and `-a(x) + c |x|^2 / 2` is least at
   `x = g / c`: the dream of a linear unit is its weights over the price c of brightness.
@@ -69,13 +70,14 @@ A unit is maximized, not its lead over the others: some dreams excite another cl
       $ .venv/bin/optlab experiment=features problem.weight_decay=0.01 name=decayed
       $ .venv/bin/python -c "from experiments.features import *; print(learned(networks(Path('results/decayed'))))"
 
-- Dream of handwritten digits, before and after training:
+- Dream of handwritten digits (without `problem.parameters`, of an untrained network):
 
       $ .venv/bin/optlab problem=lenet_digits optimizer=adam steps=300 save=true name=lenet
       $ .venv/bin/optlab -m problem=dream_digits 'problem.unit=range(0,10)' optimizer=adam \\
           optimizer.learning_rate=0.1 problem.parameters="$(ls -d results/lenet/parameters/*)" steps=200 name=dreamed
 
-- Pay more for brightness: `problem.weight_decay=0.5` above gives dreams a tenth as long, and the same otherwise.
+- Pay ten times as much for brightness, `problem.weight_decay=0.5` above: these dreams are about half as long, not a
+  tenth. LeNet's tanh saturates, so that more brightness hardly excites more.
 """
 
 import functools
