@@ -48,7 +48,7 @@ def row_by_row(
         part, state, _ = program(numbers, keys, lengths[..., row : row + 1], data, 0, row == 0, state)
         trace = _appended(trace, part)
         stop = save is not None and save(row + 1, trace, state)
-        if stop and row + 1 < len(lengths):
+        if stop and row + 1 < rows:
             trace["status"] = _going_on(trace["status"])
             break
         if (trace["status"][:, -1] != Status.max_steps).all():

@@ -1,11 +1,14 @@
 """A run that takes too long is given up, what it has recorded is kept, and nothing else is touched."""
 
+import jax
 import numpy as np
 import pytest
 from test_training import TINY
 
 import optlab
 from optlab.app import time_limit
+from optlab.training_loop import row_by_row
+from optlab.types import Status
 
 
 class Watch:
@@ -92,3 +95,23 @@ def test_the_first_steps_of_what_is_left():
     lengths = np.array([0, 3, 4, 5], np.int32)
     assert time_limit._first(lengths, 5).tolist() == [0, 3, 2, 0]
     assert time_limit._first(lengths, 99).tolist() == [0, 3, 4, 5]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_training_stops_at_the_row_that_it_is_told_to_on_several_devices_too(devices):
+    lengths = np.full(6, 10, np.int32)
+    lengths = lengths if devices == 1 else np.tile(lengths, (devices, 1))
+
+    def program(numbers, keys, now, data, floor, fresh, state):
+        return {"status": np.full((2, 1), Status.max_steps, np.int32), "step": state + 10}, state + 10, now
+
+    told = []
+
+    def save(row, trace, state):
+        told.append(row)
+        return row == 4
+
+    keys = (jax.random.split(jax.random.key(0), 2),) * 2
+    trace, _ = row_by_row(program, {}, keys, lengths, (), np.zeros((2, 1), np.int32), save=save)
+    assert told == [1, 2, 3, 4]
+    assert (trace["status"][:, -1] == Status.running).all() and trace["step"].max() == 40
