@@ -71,12 +71,11 @@ import numpy as np
 import optax
 import pandas as pd
 
-from experiments.drawing import lines, panels
+from experiments.drawing import ground, lines, panels
 from experiments.page import Claim, Picture
+from experiments.targets import first_reached
 from optlab.plots import style
 from optlab.plots.contour import path
-from optlab.plots.selection import known_minimum, with_evaluations
-from optlab.plots.surface import background, field, points_of, stationary, tracks
 
 GAP = 1e-4
 RATE = "optimizer.learning_rate"
@@ -95,8 +94,7 @@ SURFACES = {
 
 def reached(results: Any, gap: float = GAP) -> pd.DataFrame:
     """The runs with `to_gap`, the step at which each first came to a gap; infinite where it did not."""
-    at = results.targets[np.isclose(results.targets.target, gap)].set_index("run_id").step
-    return results.runs.assign(to_gap=results.runs.run_id.map(at).astype(float).fillna(np.inf))
+    return results.runs.assign(to_gap=first_reached(results, results.runs, gap).fillna(np.inf))
 
 
 def best(runs: pd.DataFrame) -> pd.DataFrame:
@@ -212,16 +210,8 @@ def claims(runs: pd.DataFrame, chosen: pd.DataFrame, memory: pd.DataFrame) -> li
 
 def race(ax: Any, results: Any, runs: pd.DataFrame, steps: int) -> None:
     """The paths of runs on one surface in their optimizers' colours, to a number of steps."""
-    one = runs.field_id.iloc[0]
-    surface = field(results, one, known_minimum(runs))
-    curves = with_evaluations(results.curves[results.curves.run_id.isin(runs.run_id)])
-    found = tracks(runs, curves[curves.step <= steps])
-    background(ax, surface, avoid=np.concatenate([track.xy for track in found]))
-    ax.grid(False)
-    stationary(ax, points_of(results, one), dots=False)
-    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    found, (low, high) = ground(ax, results, runs, steps)
     heads = [path(ax, track, low, high, 2 + 0.01 * k) for k, track in enumerate(found)]
-    ax.plot(*found[0].xy[0], "o", markersize=7, markerfacecolor="none", markeredgecolor=style.INK, zorder=5)
     pixels = [tuple(head) for head in ax.transData.transform(np.array(heads))]
     style.gutter(ax, pixels, [track.optimizer for track in found], [""] * len(found))
 

@@ -85,6 +85,7 @@ import pandas as pd
 import optlab
 from experiments.drawing import descents, ordered, panels
 from experiments.page import Claim, Picture
+from experiments.targets import first_reached
 from optlab.plots import style
 
 #: What the inputs are: their mean and correlation, the worst last.
@@ -136,8 +137,7 @@ def limits(runs: pd.DataFrame) -> pd.DataFrame:
 
 def steps_to_target(results, runs: pd.DataFrame) -> np.ndarray:
     """Steps to a gap of 1e-8, NaN for a run that does not reach it."""
-    reached = results.targets[np.isclose(results.targets.target, TARGET, rtol=1e-6, atol=0)].set_index("run_id").step
-    return runs.run_id.map(reached).to_numpy(float)
+    return first_reached(results, runs, TARGET).to_numpy(float)
 
 
 def steps_by_theory(rates: np.ndarray, mean: float, correlation: float, most: int = 2000) -> np.ndarray:

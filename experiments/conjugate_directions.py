@@ -82,8 +82,9 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 import optlab
-from experiments.drawing import ordered, panels
+from experiments.drawing import named, ordered, panels
 from experiments.page import Claim, Picture
+from experiments.targets import first_reached
 from optlab.plots import style
 from optlab.plots.line import labelled
 from optlab.plots.surface import Field, background
@@ -180,8 +181,7 @@ def methods(runs: pd.DataFrame) -> pd.Series:
 def minimized(results) -> pd.DataFrame:
     """For each method: share solved and median evaluations in the valley, median loss of the network."""
     runs = results.runs.assign(method=methods(results.runs))
-    reached = results.targets[np.isclose(results.targets.target, 1e-8, rtol=1e-6, atol=0)].set_index("run_id").n_grad
-    runs["spent"] = runs.run_id.map(reached).astype(float).fillna(np.inf)
+    runs["spent"] = first_reached(results, runs, 1e-8, "n_grad").fillna(np.inf)
     valley = runs[runs.problem == "rosenbrock_chained"].groupby("method").spent
     network = runs[runs.problem == "three_layer_network"].groupby("method").best_value.median()
     solved = valley.apply(lambda spent: float(np.isfinite(spent).mean()))
@@ -274,12 +274,6 @@ def claims(found: dict, losses: pd.DataFrame, distinct: pd.DataFrame) -> list[Cl
             True,
         ),
     ]  # fmt: skip
-
-
-def named(ax, name: str, colour: str, place: tuple[float, float], **where) -> None:
-    """A name beside a line."""
-    look = {"textcoords": "offset points", "path_effects": style.halo(1.5), "fontsize": 8.5, "color": colour}
-    ax.annotate(name, place, where.pop("off", (4, 4)), **look, **where)
 
 
 def zigzag(found: dict) -> Picture:

@@ -13,7 +13,7 @@ from optlab.plots import style
 from optlab.plots.contour import path
 from optlab.plots.line import labelled
 from optlab.plots.selection import known_minimum, with_evaluations
-from optlab.plots.surface import Field, background, field, points_of, stationary, tracks
+from optlab.plots.surface import Field, Track, background, field, points_of, stationary, tracks
 
 #: Of a number that grows, from least to most: one hue that darkens.
 ORDERED = LinearSegmentedColormap.from_list("optlab_ordered", ["#8fc5ea", "#0072B2", "#3a1a5c"])
@@ -80,12 +80,16 @@ def relief(ax: Any, surface: Field, *, azimuth: float = -120, elevation: float =
     return ax
 
 
-def descents(
-    ax: Axes, results: Any, runs: pd.DataFrame, names: Sequence[str], colours: Sequence[str], steps: int | None = None
-) -> Axes:
-    """Paths of `runs`, all on one two-dimensional surface, over it, in colours of their own; `names` stand beside.
+def named(ax: Axes, name: str, colour: str, place: tuple[float, float], **where: Any) -> None:
+    """A name beside a line, `off` points away from a place on it."""
+    look = {"textcoords": "offset points", "path_effects": style.halo(1.5), "fontsize": 8.5, "color": colour}
+    ax.annotate(name, place, where.pop("off", (4, 4)), **look, **where)
 
-    With `steps` only so many are drawn.
+
+def ground(ax: Axes, results: Any, runs: pd.DataFrame, steps: int | None = None) -> tuple[list[Track], np.ndarray]:
+    """Draws the surface that `runs` share, with its stationary points and their start.
+
+    Returns what is to be drawn of them, the first `steps` if that is stated, and the box: lower, upper `[2]`.
     """
     one = runs.field_id.iloc[0]
     # Of all runs on this surface, as one that has diverged cannot tell.
@@ -95,9 +99,19 @@ def descents(
     background(ax, surface, avoid=np.concatenate([track.xy for track in found]))
     ax.grid(False)
     stationary(ax, points_of(results, one), dots=False)
-    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
-    heads = [coloured(ax, track, low, high, 2 + 0.01 * k, colours[k]) for k, track in enumerate(found)]
     ax.plot(*found[0].xy[0], "o", markersize=7, markerfacecolor="none", markeredgecolor=style.INK, zorder=5)
+    return found, np.array([ax.get_xlim(), ax.get_ylim()]).T
+
+
+def descents(
+    ax: Axes, results: Any, runs: pd.DataFrame, names: Sequence[str], colours: Sequence[str], steps: int | None = None
+) -> Axes:
+    """Paths of `runs`, all on one two-dimensional surface, over it, in colours of their own; `names` stand beside.
+
+    With `steps` only so many are drawn.
+    """
+    found, (low, high) = ground(ax, results, runs, steps)
+    heads = [coloured(ax, track, low, high, 2 + 0.01 * k, colours[k]) for k, track in enumerate(found)]
     labelled(ax, [(float(head[1]), name, colour) for head, name, colour in zip(heads, names, colours, strict=True)])
     return ax
 

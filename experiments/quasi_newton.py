@@ -85,9 +85,10 @@ import pandas as pd
 from jax import lax
 
 import optlab
-from experiments.conjugate_directions import conjugate_gradients, matrix, named
-from experiments.drawing import lines, ordered, panels
+from experiments.conjugate_directions import conjugate_gradients, matrix
+from experiments.drawing import lines, named, ordered, panels
 from experiments.page import Claim, Picture
+from experiments.targets import first_reached
 from optlab.optimizers.quasi_newton import LimitedState, two_loops
 from optlab.plots import style
 
@@ -176,8 +177,7 @@ def order(distances: np.ndarray) -> float:
 
 
 def scaled(condition, start_scale):
-    """Rosenbrock's function with its second variable in units sqrt(condition) times smaller, from a start further "
-    "out."""
+    """Rosenbrock's function, its second variable in units sqrt(condition) times smaller, from a start further out."""
     return optlab.problems.from_surface(optlab.surfaces.rosenbrock(), condition=condition, start_scale=start_scale)
 
 
@@ -226,8 +226,7 @@ def direction_seconds(memory: int, dim: int = 20_000) -> float:
 
 def remembered(results) -> pd.DataFrame:
     """Gradients to a gap of 1e-8 of each run, by problem and memory (0: BFGS)."""
-    reached = results.targets[np.isclose(results.targets.target, 1e-8, rtol=1e-6, atol=0)].set_index("run_id").n_grad
-    runs = results.runs.assign(spent=results.runs.run_id.map(reached).astype(float).fillna(np.inf))
+    runs = results.runs.assign(spent=first_reached(results, results.runs, 1e-8, "n_grad").fillna(np.inf))
     runs["memory"] = runs["optimizer.memory"].astype(float).fillna(0).astype(int)
     return runs[["problem", "memory", "spent"]]
 

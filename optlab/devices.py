@@ -6,6 +6,7 @@ and split the examples of its steps. One device needs no mesh, and `None` stands
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,16 +21,18 @@ from optlab.types import Array, Problem, PyTree
 RUNS, EXAMPLES = "runs", "examples"
 
 
-def mesh_for(size: int, examples: int = 0) -> Mesh | None:
-    """The devices for so many runs; of a single one for those that share the `examples` of its steps.
+def mesh_for(size: int, count_examples: Callable[[], int] = lambda: 0) -> Mesh | None:
+    """The devices for so many runs; of a single one for those that share the examples of its steps.
 
-    A device that is set as JAX's default is the only one.
+    These are counted where several devices are to share them only: for that the problem is built. A device that is set
+    as JAX's default is the only one.
     """
     devices = jax.local_devices()
     if len(devices) == 1 or jax.config.values["jax_default_device"] is not None:
         return None
     if size > 1:
         return Mesh(np.array(devices[:size]), (RUNS,))
+    examples = count_examples()
     count = max((n for n in range(1, len(devices) + 1) if examples % n == 0), default=1) if examples else 1
     if examples and count < len(devices):
         warnings.warn(

@@ -119,7 +119,7 @@ def run_sweep(
     seeds = np.broadcast_to(seeds, (size,))
     first = first_rows(columns, seeds, 0, 1)
     one = blank(build, *first, data)
-    mesh = devices.mesh_for(size, step_examples(build, first[0], data) if by_rows else 0)
+    mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, mesh=mesh)
     data = devices.put(data, mesh, None)
     width = chunk_width(size, lanes or (long_lanes(one) if by_rows else None), shares=devices.shares(mesh))

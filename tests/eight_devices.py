@@ -100,10 +100,10 @@ def many_networks():
 def one_convolutional_network():
     """Its batch is split, and what is learnt from it added up over devices."""
     images = workloads.digits()
-    assert devices.mesh_for(1, 32).shape == {"examples": 8}
+    assert devices.mesh_for(1, lambda: 32).shape == {"examples": 8}
     assert_same(lambda: training(1, 32, workloads.lenet5(), images), **ROUNDING)
     problem = workloads.training(network=mlp(depth=1, width=0.02), data=images, batch_size=32)
-    mesh = devices.mesh_for(1, 32)
+    mesh = devices.mesh_for(1, lambda: 32)
 
     def gradient(params, data):
         shared = devices.sharing(problem, mesh)
@@ -121,7 +121,7 @@ def one_network_with_all_examples_in_a_step():
 def a_batch_that_does_not_divide():
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        assert devices.mesh_for(1, 11) is None and devices.mesh_for(1, 12).shape == {"examples": 6}
+        assert devices.mesh_for(1, lambda: 11) is None and devices.mesh_for(1, lambda: 12).shape == {"examples": 6}
     assert "8 devices cannot have equal shares of 12 examples: 6 used" in str(said[1].message)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -29,4 +29,4 @@ def test_eight_devices_give_what_one_gives(failed, name):
 
 
 def test_one_device_needs_no_mesh():
-    assert mesh_for(1000) is None and mesh_for(1, 32) is None and shares(None) == 1
+    assert mesh_for(1000) is None and mesh_for(1, lambda: 32) is None and shares(None) == 1

@@ -21,7 +21,7 @@ import numpy as np
 
 from optlab.app import build
 from optlab.app.bad_input import BadInput
-from optlab.app.execute import Outcome, Study, execute
+from optlab.app.execute import Outcome, Study, execute, first_line
 from optlab.app.plan import Group, pieces
 
 
@@ -152,9 +152,8 @@ def begin(engine: Mapping[str, Any]) -> None:
         jax.process_index()  # the backend keeps what it is told now
         jax.distributed.shutdown()
     except (ValueError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise BadInput(
-            f"the processes cannot find each other: {reason} (state engine.coordinator=ADDRESS:PORT "
+            f"the processes cannot find each other: {first_line(error)} (state engine.coordinator=ADDRESS:PORT "
             "engine.processes=N engine.process=K)"
         ) from error
 

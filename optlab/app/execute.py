@@ -147,10 +147,10 @@ def _run_claimed(group: Group, ids: list[str], study: Study, ledger: Ledger, poo
             chunks, costs = prepared(group, pool, keep, ledger.compiled_once)
             for rows, trace, seconds in _units(chunks):
                 unit = subset(group, np.arange(group.size)[rows])
-                names, given_up = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
+                names, sentences = _write_unit(unit, ids[rows], trace, study, ledger, seconds, costs)
                 forget(study.folder, [i for i, name in zip(ids[rows], names, strict=True) if name != "failed"])
                 statuses.update(names)
-                errors += [f"{_who(group)}: {sentence}" for sentence in given_up if sentence]
+                errors += [f"{_who(group)}: {sentence}" for sentence in sentences if sentence]
                 study.progress(len(names))
         return Outcome(statuses, 0, errors)
     except (OSError, MemoryError):

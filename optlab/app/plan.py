@@ -21,10 +21,10 @@ from optlab.app.catalogue import NODES, WORKLOADS
 RESULT_VERSION = 2
 
 #: Keys of the configuration that say how or where to run, not what.
-NOT_OF_A_RUN = (
-    "name", "results", "engine", "sweep", "csv", "save", "checkpoint", "time_limit", "memory", "experiment", "hydra",
-    "defaults",
-)  # fmt: skip
+HOW = ("name", "results", "engine", "sweep", "csv", "save", "checkpoint", "time_limit", "memory")
+
+#: All that is no part of a run's id.
+NOT_OF_A_RUN = (*HOW, "experiment", "hydra", "defaults")
 
 #: Runs of closed forms that are worth a worker of their own, in whole chunks.
 PIECE, CHUNK = 4096, 1024

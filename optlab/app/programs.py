@@ -86,7 +86,7 @@ def prepared(
     data = problem_data(patched(config, first_values(group))["problem"])
     by_rows = is_long(data)
     first = first_rows(group.columns, group.seeds, 0, 1)
-    mesh = devices.mesh_for(group.size, step_examples(build, first[0], data) if by_rows else 0)
+    mesh = devices.mesh_for(group.size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     data = devices.put(data, mesh, None)
     program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], begun=by_rows, mesh=mesh)
     recorded = recorded_steps(config["steps"], config["record"])

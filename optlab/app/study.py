@@ -16,13 +16,10 @@ from optlab.app import status, summary
 from optlab.app.axes import Axis, Sampling, axes, parse, product
 from optlab.app.bad_input import BadInput, unknown
 from optlab.app.catalogue import NODES, WORKLOADS, top_level_keys
-from optlab.app.plan import Group, groups
+from optlab.app.plan import HOW, Group, groups
 
 #: Configuration groups whose choices make other programs.
 CHOICES = ("optimizer", "problem", "probe", "schedule")
-
-#: Keys that say how to run.
-HOW = ("name", "results", "engine", "csv", "save", "checkpoint", "time_limit", "memory", "sweep")
 
 #: Parameters of these are set after composing: a file need not state them to let them be swept.
 PATCHED = tuple(f"{node}." for node in NODES)
@@ -54,7 +51,8 @@ def sweep(arguments: Sequence[str], master: DictConfig, config_loader: Any) -> N
         return config_loader.load_sweep_config(master, [*fixed, *extra])
 
     fixed = [o.input_line for o in overrides.values() if o.key_or_group not in swept and o.input_line]
-    sampling = Sampling(**plain(compose(), dict(compose().hydra.runtime.choices))["sweep"] or {})
+    composed = compose()
+    sampling = Sampling(**plain(composed, dict(composed.hydra.runtime.choices))["sweep"] or {})
     all_axes = axes([overrides[key] for key in swept], sampling)
     choices = [axis for axis in all_axes if axis.key[0] in CHOICES]
     rest = [axis for axis in all_axes if axis.key[0] not in CHOICES]

@@ -57,9 +57,8 @@ def response(
     runs = runs[runs[names].notna().all(axis=1)].reset_index(drop=True)
     _require_fixed(runs, names)
     level = chance_levels(runs, chance)
-    gone = lost(runs, measure)
     keys = ["problem", "optimizer", *names]
-    table = runs[keys].assign(loss=np.where(gone, level, np.nan_to_num(numbers(runs[measure]))), lost=gone)
+    table = runs[keys].assign(loss=losses(runs, measure, level), lost=lost(runs, measure))
     groups = table.groupby(keys)
     found = groups.agg(runs=("loss", "size"), lost=("lost", "mean")).reset_index()
     found.insert(len(keys), "loss", interquartile_means(table.loss.to_numpy(), groups.ngroup().to_numpy()))
@@ -250,6 +249,11 @@ def _spans(values: np.ndarray, name: str) -> np.ndarray:
     log = np.log10(values)
     middle = np.concatenate([log[:1], (log[1:] + log[:-1]) / 2, log[-1:]])
     return np.diff(middle)
+
+
+def losses(runs: pd.DataFrame, measure: str, level: np.ndarray) -> np.ndarray:
+    """The measure of each run, its chance level (see `chance_levels`) where the run was lost: `[R]`."""
+    return np.where(lost(runs, measure), level, np.nan_to_num(numbers(runs[measure])))
 
 
 def chance_levels(runs: pd.DataFrame, chance: Chance) -> np.ndarray:

@@ -16,8 +16,8 @@ import pandas as pd
 from scipy import special
 
 from .intervals import interquartile_means
-from .rows import LEAST_RUNS, TOO_SMALL, distinct, lost, need, numbers, one_of, setting_columns
-from .sensitivity import Chance, chance_levels
+from .rows import LEAST_RUNS, TOO_SMALL, distinct, need, numbers, one_of, setting_columns
+from .sensitivity import Chance, chance_levels, losses
 
 
 def expected_best(
@@ -163,8 +163,7 @@ def tune(
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise ValueError(f"the budget must be a whole number of at least 1, not {budget!r}")
     part = distinct(split_seeds(runs, tuning)[0])
-    gone = lost(part, measure)
-    part = part.assign(loss=np.where(gone, chance_levels(part, chance), np.nan_to_num(numbers(part[measure]))))
+    part = part.assign(loss=losses(part, measure, chance_levels(part, chance)))
     leaves = setting_columns(part)
     # As texts, values of any kind have an order, the same whatever that of the rows.
     keys = [part[c].astype(str) for c in ("problem", "optimizer", *leaves)]

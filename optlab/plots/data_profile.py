@@ -9,23 +9,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator, NullLocator
 
 from . import compared, style
-from .profile import frame, shares
+from .profile import best_first, cost_axis, frame, shares
 
 
 def sheet(profile: pd.DataFrame, area: pd.Series, unit: str, what: str) -> Any:
     """The whole figure. `profile` from `metrics.data_profile`; `area` orders, `what` says of how many cases."""
-    best = [str(o) for o in area.sort_values(ascending=False, kind="stable").index]
+    best = best_first(area)
     page, ax = frame(best)
     finite = profile.cost[np.isfinite(profile.cost) & (profile.cost > 0)]
-    ax.set_xscale("log")
-    ax.set_xlim(finite.min() / 1.2, max(finite.max() * 1.5, finite.min() * 10))
+    cost_axis(ax, finite.min() / 1.2, max(finite.max() * 1.5, finite.min() * 10), unit)
     shares(ax, profile, "cost", best=best)
-    ax.xaxis.set_major_locator(LogLocator(numticks=8))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel(unit)
     ax.set_ylabel("solved")
     style.title(page, "Data profiles", what)
     return page

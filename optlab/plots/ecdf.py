@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from . import compared, style
-from .profile import frame, shares, steps
+from .profile import best_first, cost_axis, frame, shares, steps
 
 FINE = 400  #: points of a curve: more than its pixels
 
@@ -52,17 +51,12 @@ def sheet(ecdf: pd.DataFrame, budget: pd.Series, unit: str, what: str) -> Any:
     from optlab.metrics import log_auc
 
     left, right = ends(ecdf, budget)
-    order = log_auc(ecdf, left, right).sort_values(ascending=False, kind="stable")
-    best = [str(o) for o in order.index]
+    best = best_first(log_auc(ecdf, left, right))
     page, ax = frame(best)
-    ax.set_xscale("log")
-    ax.set_xlim(left, right)
+    cost_axis(ax, left, right, unit)
     parts = [thinned(curve, left, right) for _, curve in ecdf.groupby("optimizer", sort=False)]
     shares(ax, pd.concat(parts), "cost", best=best)
     crosses(ax, ecdf, budget)
-    ax.xaxis.set_major_locator(LogLocator(numticks=8))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel(unit)
     ax.set_ylabel("targets reached")
     style.title(page, "Runtime distributions", what)
     return page

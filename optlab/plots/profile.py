@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from . import compared, style
 
@@ -61,6 +61,20 @@ def frame(optimizers: Sequence[str], notes: float = 0.45, tall: float = 2.6) -> 
     return page, style.inches(page, 0.7, 0.55, WIDTH - 0.7 - gutter, tall)
 
 
+def best_first(score: pd.Series) -> list[str]:
+    """Optimizers by a score of which more is better."""
+    return [str(o) for o in score.sort_values(ascending=False, kind="stable").index]
+
+
+def cost_axis(ax: Axes, left: float, right: float, unit: str) -> None:
+    """A logarithmic axis of costs."""
+    ax.set_xscale("log")
+    ax.set_xlim(left, right)
+    ax.xaxis.set_major_locator(LogLocator(numticks=8))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(unit)
+
+
 def last_power(ratios: np.ndarray) -> float:
     """The end of the axis: a power of 2 beyond all finite ratios, within what can be seen."""
     finite = ratios[np.isfinite(ratios)]
@@ -69,7 +83,7 @@ def last_power(ratios: np.ndarray) -> float:
 
 def sheet(profile: pd.DataFrame, score: pd.Series, unit: str, what: str) -> Any:
     """The whole figure. `profile` from `metrics.performance_profile`; `score` orders, `what` says of how many cases."""
-    best = [str(o) for o in score.sort_values(ascending=False, kind="stable").index]
+    best = best_first(score)
     page, ax = frame(best)
     end = last_power(profile.ratio.to_numpy(float))
     ax.set_xscale("log", base=2)

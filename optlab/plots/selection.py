@@ -5,7 +5,6 @@
 # pyright: reportReturnType=false, reportAssignmentType=false, reportCallIssue=false
 
 import difflib
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +56,7 @@ def whole(what: str, value: Any, least: int) -> int:
 
 def stem(kind: str, problem: str) -> str:
     """The name of a figure's file, without its ending."""
-    return f"{kind}_{re.sub(r'[^A-Za-z0-9._+-]+', '_', problem)}"
+    return f"{kind}_{style.file_name(problem)}"
 
 
 def pages(

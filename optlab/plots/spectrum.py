@@ -4,7 +4,6 @@
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
 # pyright: reportReturnType=false, reportCallIssue=false
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -274,7 +273,7 @@ def draw(
     paths = []
     for rows, values in chosen(results, run):
         first = values.iloc[0]
-        stem = re.sub(r"[^A-Za-z0-9._+-]+", "_", f"spectrum_{first.operator}_{first.optimizer}_{first.run_id[:8]}")
+        stem = f"spectrum_{first.operator}_{first.optimizer}_{first.run_id[:8]}"
         paths += style.save(sheet(rows, values, shown(values.step, step), width), Path(folder), stem, endings)
         if values.step.nunique() > 1:
             paths += style.save(over_steps(rows, values), Path(folder), f"{stem}_steps", endings)

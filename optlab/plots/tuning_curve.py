@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from . import compared, style
 from .curves import BANDS
-from .profile import frame
+from .profile import best_first, frame
 
 
 def curves(ax: Axes, table: pd.DataFrame, *, best: Sequence[str]) -> Axes:
@@ -47,7 +47,7 @@ def curves(ax: Axes, table: pd.DataFrame, *, best: Sequence[str]) -> Axes:
 def sheet(table: pd.DataFrame, judged: str, how: str) -> Any:
     """The whole figure. `table` from `metrics.tuning_curves`, as scores of which more is better."""
     last = table.loc[table.groupby("optimizer").k.idxmax()].set_index("optimizer").expected
-    best = [str(o) for o in last.sort_values(ascending=False, kind="stable").index]
+    best = best_first(last)
     page, ax = frame(best)
     drawn = table[table.optimizer.isin(best[:BANDS])][["low", "high"]].to_numpy(float)
     ends = np.concatenate([table.expected.to_numpy(float), drawn[np.isfinite(drawn)]])

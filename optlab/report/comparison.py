@@ -95,10 +95,7 @@ def compare(
     runs = stored.runs
     known = bool((runs.minimum_source == "known").all())
     start = metrics.initial(stored.curves, "gap")
-    leaves = setting_columns(runs)
-    keys = [key(runs[c]) for c in ("problem", "optimizer", *leaves)]
-    place = runs.groupby(keys).ngroup()
-    tuned = bool((place.groupby([runs.problem, runs.optimizer]).nunique() > 1).any())
+    tuned = bool((places(runs).groupby([runs.problem, runs.optimizer]).nunique() > 1).any())
     everyone = set(runs.seed)
     chooses, scores = _split(runs) if tuned else (everyone, everyone)
     settings = best_settings(runs, chooses, start, budget)
@@ -127,6 +124,11 @@ def best_settings(runs: pd.DataFrame, chooses: Collection[int], start: pd.Series
     """`metrics.tune` by the final gap, also where the same repeats choose and score."""
     # `tune` asks for seeds on either side, and looks at those that choose only.
     return metrics.tune(_padded(runs, chooses), chooses, chance=_with_pad(start), measure="gap", budget=budget)
+
+
+def places(runs: pd.DataFrame) -> pd.Series:
+    """A number for each setting of an optimizer on a problem, the same for its runs."""
+    return runs.groupby([key(runs[c]) for c in ("problem", "optimizer", *setting_columns(runs))]).ngroup()
 
 
 def at_settings(runs: pd.DataFrame, settings: pd.DataFrame) -> pd.Series:

@@ -19,7 +19,7 @@ from optlab.plots.ecdf import ends
 from optlab.plots.style import name, number
 
 from . import scores
-from .comparison import CONTROLS, ENOUGH, Comparison, key, losses
+from .comparison import CONTROLS, ENOUGH, Comparison, losses, places
 from .html import Raw, listed, named, paragraph, table, text
 from .words import count, rate, share, span
 
@@ -44,8 +44,7 @@ def protocol(found: Comparison) -> str:
     runs = found.stored.runs
     rows = []
     every = setting_columns(runs)
-    place = runs.groupby([key(runs[c]) for c in every]).ngroup() if every else pd.Series(0, index=runs.index)
-    tried = place.groupby([runs.optimizer, runs.problem]).nunique().groupby(level=0).max()
+    tried = places(runs).groupby([runs.optimizer, runs.problem]).nunique().groupby(level=0).max()
     for optimizer, part in runs.groupby("optimizer"):
         leaves = [c for c in every if part[c].nunique() > 1]
         swept = [f"{c.removeprefix('optimizer.').replace('_', ' ')} {_range(part[c])}" for c in leaves]

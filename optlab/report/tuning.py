@@ -16,11 +16,11 @@ import pandas as pd
 
 from optlab import metrics
 from optlab.metrics.intervals import interquartile_means
-from optlab.metrics.rows import lost, numbers, setting_columns
-from optlab.metrics.sensitivity import chance_levels
+from optlab.metrics.rows import setting_columns
+from optlab.metrics.sensitivity import chance_levels, losses
 from optlab.plots.style import name
 
-from .comparison import Comparison, at_settings, best_settings, key
+from .comparison import Comparison, at_settings, best_settings, places
 from .html import Raw, named, paragraph, table, text
 from .words import share, span
 
@@ -83,11 +83,9 @@ def trials(found: Comparison) -> pd.DataFrame:
     On the problems that all ran on, with the schedules that there are.
     """
     runs = found.shared(found.stored.runs).reset_index(drop=True)
-    keys = [key(runs[c]) for c in ("problem", "optimizer", *setting_columns(runs))]
-    place = runs.groupby(keys).ngroup().to_numpy()
+    place = places(runs).to_numpy()
     score = found.every_score.set_index("run_id").score.reindex(runs.run_id).to_numpy(float)
-    level = chance_levels(runs, metrics.initial(found.stored.curves, "gap"))
-    gap = np.where(lost(runs, "gap"), level, np.nan_to_num(numbers(runs.gap)))
+    gap = losses(runs, "gap", chance_levels(runs, metrics.initial(found.stored.curves, "gap")))
     columns = {}
     for column, values, seeds in (("loss", 1 - score, found.scoring), ("chosen_by", gap, found.tuning)):
         here = runs.seed.isin(seeds).to_numpy()

@@ -10,9 +10,9 @@ from optlab.workloads.data import Dataset, standardised, whole
 from optlab.workloads.forward import forward
 from optlab.workloads.initializers import SCHEMES, parameters_drawn
 from optlab.workloads.networks_plain import one_of
-from optlab.workloads.paths import flat, nested
+from optlab.workloads.paths import flat
 from optlab.workloads.training import CALIBRATION
-from optlab.workloads.transfer import begun_with
+from optlab.workloads.transfer import begun_with, overlaid
 
 __all__ = ["dreaming"]
 
@@ -64,8 +64,7 @@ def dreaming(
 
     @jax.jit
     def weights(calibration: Array) -> tuple[PyTree, PyTree]:
-        drawn = flat(parameters_drawn(net.shapes, init, 1.0, jax.random.key(0)))
-        params = nested(drawn | {path: jnp.asarray(leaf, drawn[path].dtype) for path, leaf in known.items()})
+        params = overlaid(parameters_drawn(net.shapes, init, 1.0, jax.random.key(0)), known)
         return params, net.calibrate(params, calibration)
 
     def activation(image: Array, held: tuple[PyTree, PyTree]) -> Array:

@@ -21,7 +21,7 @@ from optlab.workloads.initializers import SCHEMES, parameters_drawn, unit_varian
 from optlab.workloads.paths import flat, nested
 from optlab.workloads.shuffle import pass_indices
 from optlab.workloads.tasks import Task, classification
-from optlab.workloads.transfer import begun_with, joined, trained
+from optlab.workloads.transfer import begun_with, joined, overlaid, trained
 
 __all__ = ["Batch", "Held", "training"]
 
@@ -262,8 +262,7 @@ def _fresh(net: Forward, data: Dataset, init: str, gain: float | Array, known: M
         if init == "lsuv":
             seen = standardised(data.train.inputs[:SEEN], data.mean, data.scale)
             params = unit_variance(params, lambda params: net.train(params, seen, jax.random.key(0)), gain)
-        leaves = flat(params)
-        return nested(leaves | {path: jnp.asarray(leaf, leaves[path].dtype) for path, leaf in known.items()})
+        return overlaid(params, known)
 
     return fresh
 

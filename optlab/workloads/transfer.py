@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from optlab.types import PyTree
@@ -114,6 +115,12 @@ def begun_with(network: Forward, folder: str, redrawn: Sequence[str]) -> dict[tu
             )
         found[path] = np.asarray(saved[path])
     return found
+
+
+def overlaid(drawn: PyTree, known: Mapping[tuple[str, ...], Any]) -> PyTree:
+    """Parameters with those that are known by path in their places, in the types of the drawn ones."""
+    leaves = flat(drawn)
+    return nested(leaves | {path: jnp.asarray(leaf, leaves[path].dtype) for path, leaf in known.items()})
 
 
 def joined(*parts: PyTree) -> PyTree:
