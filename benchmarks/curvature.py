@@ -124,13 +124,30 @@ def _bare(starts) -> float:
 
 
 def _optax(starts) -> float:
+    """optax's own loop (its documentation's example) under vmap."""
     import jax
+    import jax.numpy as jnp
     import optax
 
     import optlab
 
-    fun = optlab.surfaces.rosenbrock(dim=10).fn
-    run = jax.jit(jax.vmap(lambda x: optlab.minimize(fun, x, optax.lbfgs(), gtol=1e-5, max_steps=500)))
+    fun, optimizer = optlab.surfaces.rosenbrock(dim=10).fn, optax.lbfgs()
+    both = optax.value_and_grad_from_state(fun)
+
+    def minimized(x):
+        def step(carry):
+            x, state, _, steps = carry
+            value, grad = both(x, state=state)
+            updates, state = optimizer.update(grad, state, x, value=value, grad=grad, value_fn=fun)
+            grad = optax.tree.get(state, "grad")
+            return optax.apply_updates(x, updates), state, jnp.max(jnp.abs(grad)), steps + 1
+
+        def going(carry):
+            return (carry[2] > 1e-5) & (carry[3] < 500)
+
+        return jax.lax.while_loop(going, step, (x, optimizer.init(x), jnp.asarray(jnp.inf), 0))[0]
+
+    run = jax.jit(jax.vmap(minimized))
     return _least(lambda: jax.block_until_ready(run(starts)), 3) / len(starts)
 
 
@@ -141,7 +158,7 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     import numpy as np
 
     import optlab
-    from optlab import sweep
+    from optlab import narrowing, sweep
     from optlab.run import recorded_steps
 
     surface = optlab.surfaces.rosenbrock(dim=10)
@@ -150,25 +167,25 @@ def _lane(optimizer, starts) -> tuple[float, float]:
         problem = optlab.problems.from_surface(surface, start=numbers["start"])
         return problem._replace(minimum=None, landmarks=None), optimizer  # as a peer: no ladder, no landmarks
 
-    program = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=1e-5), sweep.FEW + 1)
-    columns, seeds, width = {"start": starts}, np.zeros(len(starts), int), sweep.chunk_width(len(starts))
-    states = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, width), ())
+    columns, seeds = {"start": starts}, np.zeros(len(starts), int)
+    one = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, 1), ())
+    width = sweep.chunk_width(len(starts), sweep.lanes_for(one, long=False))
+    options = sweep.compiler_options(one, sweep.FEW + 1)
+    drive = sweep.all_at_once(sweep.at_each_width(sweep.compiled(build, probes={}, gtol=1e-5), options), ())
     found: list = []
 
     def run():
         with ThreadPoolExecutor(1) as pool:
-            chunks = sweep.run_chunks(
-                program, columns, seeds, recorded_steps(1000, "last"), (), states, width, pool,
-            )  # fmt: skip
+            chunks = sweep.run_chunks(drive, columns, seeds, recorded_steps(1000, "last"), one, width, pool)
             found[:] = [trace["n_grad"][:, -1] for _, trace, _ in chunks]
 
-    cores, worthwhile = sweep.cores, sweep.WORTHWHILE
-    sweep.cores, sweep.WORTHWHILE = (lambda: 1), 0.0
+    cores, worthwhile = sweep.cores, narrowing.WORTHWHILE
+    sweep.cores, narrowing.WORTHWHILE = (lambda: 1), 0.0
     try:
         run()
         return _least(run) / len(starts), float(np.concatenate(found).mean())
     finally:
-        sweep.cores, sweep.WORTHWHILE = cores, worthwhile
+        sweep.cores, narrowing.WORTHWHILE = cores, worthwhile
 
 
 def _least(work, repeats: int = 5) -> float:

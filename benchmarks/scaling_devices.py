@@ -28,7 +28,7 @@ def main(count: int, runs: int, steps: int) -> float:
     mesh = devices.mesh_for(runs)
     width = sweep.chunk_width(runs, shares=devices.shares(mesh))
     states = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, 1), ())
-    call = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=0.0, mesh=mesh), sweep.HEAVY)
+    call = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=0.0, mesh=mesh), sweep.FEW + 1)
     drive = sweep.all_at_once(call, ())
 
     def whole():

@@ -14,6 +14,7 @@ from jax import lax
 
 from optlab import passage
 from optlab import probes as asking
+from optlab.lanes import innermost
 from optlab.optimizers import counts as accounts
 from optlab.optimizers.counts import Averaged, Counts, Progress, Snapshots
 from optlab.passage import Passage
@@ -167,6 +168,7 @@ def advance(
     patience: int = PATIENCE,
 ) -> State:
     """One update and the evaluation at the new parameters. A state that has ended stays as it is."""
+    state = innermost(state)
     live = state.status == Status.running
     updates, opt_state, spent = _update(problem, optimizer, batch_key, state)
     updates = jax.tree.map(lambda u: jnp.where(live, u, jnp.zeros_like(u)), updates)
@@ -196,7 +198,7 @@ def advance(
         missed=_missed(problem, state, new),
         passage=passage.onward(problem, state.passage, new.params, judged, new.grad_norm, new.step, one),
     )
-    return new._replace(status=jnp.where(live, _judge(new, gtol, patience), state.status))
+    return innermost(new._replace(status=jnp.where(live, _judge(new, gtol, patience), state.status)))
 
 
 def _update(problem, optimizer, key, state):
@@ -227,9 +229,11 @@ def _update(problem, optimizer, key, state):
 
 def _still(problem: Problem, state: State, updates: PyTree, one: Array) -> Array:
     """Steps in a row that moved nothing; with fresh batches from pass to pass nothing stays where it is for long."""
-    if problem.passes is not None:
-        return state.still
-    return jnp.where(_motionless(state.params, updates), state.still + one, 0)
+    return (
+        state.still
+        if problem.passes is not None
+        else jnp.where(_motionless(state.params, updates), state.still + one, 0)
+    )
 
 
 def _motionless(params: PyTree, updates: PyTree) -> Array:

@@ -24,28 +24,36 @@ from optlab import devices
 from optlab import probes as asking
 from optlab.cores import cores
 from optlab.devices import is_key
+from optlab.lanes import are_short, side_by_side
 from optlab.narrowing import to_the_end
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Trace
 
-#: Runs side by side on a CPU. More do not go faster there: the state of these stays in the cache, and
-#: XLA splits no operation of this size among threads.
+#: Runs side by side on a CPU, at most: more do not go faster, as XLA splits no operation of this size among threads.
 CPU_LANES = 1024
 LANES = 16384  # elsewhere
+
+#: With fewer short runs side by side starting an operation costs more than its work.
+FEWEST = 32
 
 #: Bytes that the rows and the last state of one chunk may take.
 BUDGET = 2**27
 
-#: Bytes that the states of long runs side by side may take on a CPU, where what leaves the cache is lost time,
-#: and elsewhere.
+#: Bytes that the states of runs side by side may take on a CPU, where what leaves the cache is lost time, and those of
+#: long runs elsewhere.
 CACHE, MEMORY = 2**20, 2**31
 
 #: Up to so many steps of single runs a program is worth less than its compilation.
 FEW = 5_000_000
 
-#: Stands for the work of long runs, whose programs are worth their compilation.
-HEAVY = FEW + 1
+#: What suits short loops over lanes that lie side by side: vectors as wide as there are, and sums that are compiled
+#: with what they sum. XLA's library for them wants the lanes outermost, and copies.
+SIDE_BY_SIDE = {
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_copy_insertion_use_region_analysis": True,
+}
 
 #: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
 HASTY = {"xla_cpu_use_fusion_emitters": False}
@@ -122,8 +130,8 @@ def run_sweep(
     mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, mesh=mesh)
     data = devices.put(data, mesh, None)
-    width = chunk_width(size, lanes or (long_lanes(one) if by_rows else None), shares=devices.shares(mesh))
-    call = at_each_width(program, HEAVY if by_rows else size * steps)
+    width = chunk_width(size, lanes or lanes_for(one, by_rows), shares=devices.shares(mesh))
+    call = at_each_width(program, compiler_options(one, None if by_rows else size * steps))
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, pool, mesh)
@@ -158,7 +166,8 @@ def compiled(
 
     def lanes(*inputs):
         across = partial(one, count=lambda live: lax.psum(live, "lanes"))
-        return jax.vmap(across, in_axes=AXES, out_axes=(0, 0, None), axis_name="lanes")(*inputs)
+        with side_by_side(not begun and are_short(inputs[-1].params)):
+            return jax.vmap(across, in_axes=AXES, out_axes=(0, 0, None), axis_name="lanes")(*inputs)
 
     def alone(*inputs):
         # Operations of one lane cost a network up to a tenth more than the same without an axis of lanes.
@@ -226,11 +235,14 @@ def is_long(data: PyTree) -> bool:
     return bool(jax.tree.leaves(data))
 
 
-def long_lanes(states: State) -> int:
-    """Long runs to go side by side, given the state of one: `[1, ...]`."""
+def lanes_for(states: State, long: bool) -> int:
+    """Runs to go side by side on a device, given the state of one: `[1, ...]`."""
+    on_cpu = jax.default_backend() == "cpu"
+    if not on_cpu and not long:
+        return LANES
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
-    most = CACHE if jax.default_backend() == "cpu" else MEMORY
-    return max(1, min(LANES, most // max(1, state_bytes)))
+    room = (CACHE if on_cpu else MEMORY) // max(1, state_bytes)
+    return max(1, min(room, LANES)) if long else min(CPU_LANES, max(FEWEST, room))
 
 
 def filled_up(first: int, width: int, size: int) -> np.ndarray:
@@ -251,15 +263,21 @@ def keys_of(seed):
     return split_key(jax.random.key(seed))
 
 
-def compile_for(lowered: Any, lane_steps: int) -> Program:
-    """Compiles for so many steps of single runs in all."""
-    if jax.default_backend() == "cpu" and lane_steps <= FEW:
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # another release of XLA may not have the option
-            return lowered.compile(HASTY)
+def compiler_options(states: State, lane_steps: int | None) -> dict[str, Any]:
+    """For so many steps of single short runs in all; None: for long runs. `states`: of any runs, `[R, ...]`."""
+    if jax.default_backend() != "cpu" or lane_steps is None:
+        return {}
+    return (SIDE_BY_SIDE if are_short(states.params) else {}) | (HASTY if lane_steps <= FEW else {})
+
+
+def compile_with(lowered: Any, options: Mapping[str, Any]) -> Program:
+    """Compiles with these options of XLA's, or without if this release of it lacks one."""
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        return lowered.compile(dict(options))
     return lowered.compile()
 
 
-def at_each_width(program: Any, lane_steps: int, ready: Mapping[int, Program] | None = None) -> Program:
+def at_each_width(program: Any, options: Mapping[str, Any], ready: Mapping[int, Program] | None = None) -> Program:
     """A jitted program, compiled once for each width, whichever thread comes first; for some it may be already."""
     found, lock = dict(ready or {}), threading.Lock()
 
@@ -267,7 +285,7 @@ def at_each_width(program: Any, lane_steps: int, ready: Mapping[int, Program] | 
         width = len(keys[0])
         with lock:
             if width not in found:
-                found[width] = compile_for(program.lower(numbers, keys, *others), lane_steps)
+                found[width] = compile_with(program.lower(numbers, keys, *others), options)
         return found[width](numbers, keys, *others)
 
     return call

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optlab import table
-from optlab.sweep import HEAVY, Program, compile_for
+from optlab.sweep import Program, compile_with
 
 #: Seconds between two looks at a group that another driver works on.
 LOOK = 0.3
@@ -70,7 +70,7 @@ class Ledger:
             found = self.programs.setdefault(code, Future())
         if mine:
             try:
-                found.set_result(compile_for(lowered, HEAVY))
+                found.set_result(compile_with(lowered, {}))
             except BaseException as error:
                 found.set_exception(error)
         return found.result()

@@ -20,19 +20,19 @@ from optlab.app.time_limit import within
 from optlab.cores import cores
 from optlab.run import State, recorded_steps
 from optlab.sweep import (
-    HEAVY,
     Program,
     all_at_once,
     at_each_width,
     blank,
     chunk_width,
-    compile_for,
+    compile_with,
     compiled,
+    compiler_options,
     first_rows,
     fresh_parameters,
     is_exhausted,
     is_long,
-    long_lanes,
+    lanes_for,
     run_chunks,
     step_examples,
     widened,
@@ -98,18 +98,19 @@ def prepared(
         rows, states = first_rows(group.columns, group.seeds, 0, width), widened(one, width)
         return program.lower(*rows, lengths, data, 0, True, states), states
 
-    work = HEAVY if by_rows else group.size * int(recorded[-1])
+    options = compiler_options(one, None if by_rows else group.size * int(recorded[-1]))
     shares = devices.shares(mesh)
-    width = chunk_width(group.size, long_lanes(one) if by_rows else None, shares=shares)
+    lanes = lanes_for(one, by_rows)
+    width = chunk_width(group.size, lanes, shares=shares)
     if not by_rows:
         rows = jax.tree.leaves(lower(width)[0].out_info)
         run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in rows) // width
-        width = chunk_width(group.size, run_bytes=run_bytes, shares=shares)
+        width = chunk_width(group.size, lanes, run_bytes, shares)
     together = cores() * (1 if mesh is None or jax.default_backend() != "cpu" else mesh.size)  # in the same memory
-    compile_it = once if by_rows else lambda lowered: compile_for(lowered, work)
+    compile_it = once if by_rows else lambda lowered: compile_with(lowered, options)
     fits = fitted(lower, compile_it, width, shares, budget(config.get("memory")) // together)
     check_fits(fits.held, config.get("memory"))
-    call = at_each_width(program, work, {fits.width: fits.program})
+    call = at_each_width(program, options, {fits.width: fits.program})
     if by_rows:
         advancing = drive(call, data, fresh_parameters(build), keep)
     else:

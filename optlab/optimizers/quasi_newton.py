@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.optimizers.descent import searched
+from optlab.lanes import innermost, symmetric_product
+from optlab.optimizers.descent import dot, searched
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array
 
@@ -32,24 +34,30 @@ class DenseState(NamedTuple):
     pairs: Array  #: pairs learnt since the last restart; -1 before the first gradient
 
 
-#: (H, s, y, H y) -> H with H y = s
-Update = Callable[[Array, Array, Array, Array], Array]
+#: (s, y, H y) -> pairs of vectors a, b for which H + sum of a b^T + b a^T satisfies the secant equation
+Update = Callable[[Array, Array, Array], list[tuple[Array, Array]]]
 
 
-def bfgs_update(H: Array, s: Array, y: Array, Hy: Array | None = None) -> Array:
+def bfgs_update(s: Array, y: Array, Hy: Array) -> list[tuple[Array, Array]]:
     """H <- (I - rho s y^T) H (I - rho y s^T) + rho s s^T, rho = 1 / s^T y (Nocedal and Wright, eq. 6.17)."""
-    rho, Hy = 1 / (s @ y), H @ y if Hy is None else Hy
-    return H + rho * ((1 + rho * (y @ Hy)) * jnp.outer(s, s) - jnp.outer(s, Hy) - jnp.outer(Hy, s))
+    rho = 1 / dot(s, y)
+    return [(s, rho * (0.5 * (1 + rho * dot(y, Hy)) * s - Hy))]
 
 
-def dfp_update(H: Array, s: Array, y: Array, Hy: Array | None = None) -> Array:
+def dfp_update(s: Array, y: Array, Hy: Array) -> list[tuple[Array, Array]]:
     """H <- H - H y y^T H / y^T H y + s s^T / s^T y (Nocedal and Wright, eq. 6.15)."""
-    Hy = H @ y if Hy is None else Hy
-    return H - jnp.outer(Hy, Hy) / (y @ Hy) + jnp.outer(s, s) / (s @ y)
+    return [(s, 0.5 / dot(s, y) * s), (Hy, -0.5 / dot(y, Hy) * Hy)]
+
+
+def updated(H: Array, change: list[tuple[Array, Array]]) -> Array:
+    """H + sum of a b^T + b a^T: `[d, d]`."""
+    for a, b in change:
+        H = H + (jnp.outer(a, b) + jnp.outer(b, a))
+    return H
 
 
 def _good(s: Array, y: Array) -> Array:
-    return s @ y > CAUTION * jnp.sqrt((s @ s) * (y @ y))
+    return dot(s, y) > CAUTION * jnp.sqrt(dot(s, s) * dot(y, y))
 
 
 def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
@@ -67,15 +75,17 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
         learnt = jnp.where(forget, -1, state.pairs)
-        good = (learnt >= 0) & _good(s, y)
-        scale, first = (s @ y) / (y @ y), learnt == 0
-        # With the product given, all the rest is one pass over H.
-        Hy = jnp.where(first, scale * y, state.H @ y)
-        begun = jnp.where(first, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
-        H = jnp.where(good, update(begun, s, y, Hy), state.H)
+        good, first = (learnt >= 0) & _good(s, y), learnt == 0
+        scale = dot(s, y) / dot(y, y)
+        # With both products of the old H, all the rest is one pass over it: it is never read again once changed.
+        Hy, d = (jnp.where(first, scale * v, symmetric_product(state.H, v)) for v in (y, g))
+        change = [(jnp.where(good, a, 0), jnp.where(good, b, 0)) for a, b in update(s, y, Hy)]
+        begun = jnp.where(good & first, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
+        for a, b in change:
+            d = d + dot(b, g) * a + dot(a, g) * b
         pairs = jnp.where(good | (learnt < 0), learnt + 1, learnt)
-        d = jnp.where(pairs > 0, H @ g, g / jnp.maximum(jnp.sqrt(g @ g), 1))
-        return unravel(d), DenseState(H, x, g, pairs)
+        d = jnp.where(pairs > 0, d, g / jnp.maximum(jnp.sqrt(dot(g, g)), 1))
+        return unravel(d), DenseState(updated(begun, change), x, g, pairs)
 
     return optax.GradientTransformationExtraArgs(init, step)
 
@@ -134,9 +144,9 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
             return jnp.where(good, jnp.concatenate([new[None], old[:-1]]), old)
 
         S, Y = pushed(s, state.S), pushed(y, state.Y)
-        rho = pushed(1 / (s @ y), old)
+        rho = pushed(1 / dot(s, y), old)
         d = two_loops(S, Y, rho, g)
-        d = jnp.where(rho[0] > 0, d, g / jnp.maximum(jnp.sqrt(g @ g), 1))
+        d = jnp.where(rho[0] > 0, d, g / jnp.maximum(jnp.sqrt(dot(g, g)), 1))
         return unravel(d), LimitedState(S, Y, rho, x, g, jnp.asarray(True))
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -144,15 +154,28 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
 
 def two_loops(S: Array, Y: Array, rho: Array, g: Array) -> Array:
     """H g with the inverse Hessian of m pairs (Nocedal and Wright, alg. 7.4, scaled by eq. 7.20): `[d]`."""
-    alphas, q = [], g
-    for i in range(len(rho)):
-        alpha = rho[i] * (S[i] @ q)
-        alphas.append(alpha)
-        q = q - alpha * Y[i]
-    q = q / jnp.where(rho[0] > 0, rho[0] * (Y[0] @ Y[0]), 1)
-    for i in reversed(range(len(rho))):
-        q = q + (alphas[i] - rho[i] * (Y[i] @ q)) * S[i]
-    return q
+
+    def at(i, *tables):
+        return (lax.dynamic_index_in_dim(table, i, keepdims=False) for table in tables)
+
+    # Loops: a compiler would fuse each turn that is written out into all that follow, and do it again in each.
+    def newest_first(carry, i):
+        q, S, Y, rho = innermost(carry)
+        s, y, r = at(i, S, Y, rho)
+        alpha = r * dot(s, q)
+        return innermost((q - alpha * y, S, Y, rho)), alpha
+
+    def oldest_first(carry, turn):
+        q, S, Y, rho = innermost(carry)
+        i, alpha = turn
+        s, y, r = at(i, S, Y, rho)
+        return innermost((q + (alpha - r * dot(y, q)) * s, S, Y, rho)), None
+
+    turns = jnp.arange(len(rho))
+    (q, *pairs), alphas = lax.scan(newest_first, innermost((g, S, Y, rho)), turns)
+    q = q / jnp.where(rho[0] > 0, rho[0] * dot(Y[0], Y[0]), 1)
+    (d, *_), _ = lax.scan(oldest_first, innermost((q, *pairs)), (turns, alphas), reverse=True)
+    return d
 
 
 def lbfgs(

@@ -1,0 +1,78 @@
+"""How the lanes of a batch lie in memory: on a CPU side by side, so that one instruction serves several of them.
+
+`jax.vmap` puts lanes in front, and the innermost loop of a compiled operation is then over the few numbers of one lane.
+With the lanes innermost it is as long as the batch is wide, however few the parameters. That pays only with the options
+that `sweep` compiles with, so it is asked for there (`side_by_side`) and nothing in here changes anything elsewhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.experimental.layout import Layout, with_layout_constraint
+
+from optlab.types import Array, PyTree
+
+#: With the lanes innermost a sum over a vector is written out, up to this length; longer ones have long loops anyway.
+SHORT = 24
+
+_asked: ContextVar[bool] = ContextVar("lanes side by side", default=False)
+
+
+def are_short(batch: PyTree) -> bool:
+    """Whether lanes are better innermost, for parameters `[R, ...]` of many."""
+    longest = max((max(leaf.shape[1:], default=0) for leaf in jax.tree.leaves(batch)), default=0)
+    return jax.default_backend() == "cpu" and longest <= SHORT
+
+
+@contextmanager
+def side_by_side(asked: bool = True) -> Iterator[None]:
+    """What is batched within has its lanes innermost, in the loops that say where by `innermost`."""
+    token = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def innermost(tree: PyTree) -> PyTree:
+    """The same tree: the variables of a loop, to be laid out with their lanes innermost.
+
+    For the beginning and the end of a loop's body, as the compiler lays out by itself what a loop carries; also what
+    the loop only reads must be carried.
+    """
+    return jax.tree.map(lambda leaf: _innermost(leaf) if _is_vector(leaf) else leaf, tree)
+
+
+def _is_vector(leaf: Array) -> bool:
+    return jnp.ndim(leaf) > 0 and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+@custom_vmap
+def _innermost(x: Array) -> Array:
+    return x
+
+
+@_innermost.def_vmap
+def _(axis_size, in_batched, x):
+    del axis_size
+    (batched,) = in_batched
+    return with_layout_constraint(x, Layout((*range(1, x.ndim), 0))) if batched and _asked.get() else x, batched
+
+
+@custom_vmap
+def symmetric_product(H: Array, v: Array) -> Array:
+    """H v with H symmetric: `[d]`. Side by side it is a sum: products of small matrices go one lane at a time."""
+    return H @ v
+
+
+@symmetric_product.def_vmap
+def _(axis_size, in_batched, H, v):
+    def summed(H, v):
+        return innermost(jnp.sum(H * v[:, None], axis=0))
+
+    axes = [0 if batched else None for batched in in_batched]
+    return jax.vmap(summed if _asked.get() else jnp.matmul, axes, axis_size=axis_size)(H, v), True
