@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import optlab
 from optlab import surfaces
 
 LARGE = 100_000
@@ -65,6 +66,13 @@ def test_the_area_of_a_film_is_that_of_its_triangles():
     triangles = [area(*c) for c in corners if 0 <= c[0] + c[2] < 5 and 0 <= c[1] + c[3] < 5]
     # each cell is covered twice, once for each diagonal
     np.testing.assert_allclose(surface.fn(jnp.asarray(inner.ravel())), 0.5 * sum(triangles), rtol=1e-14)
+
+
+def test_newton_solves_a_loguniform_quadratic_in_one_step():
+    """Its Hessian transforms all columns at once, and XLA's FFT refuses what lies in memory column by column."""
+    problem = optlab.problems.from_surface(surfaces.loguniform_quadratic())
+    trace = optlab.run_sweep(problem, optlab.newton, {}, seeds=np.arange(3), steps=2)
+    np.testing.assert_allclose(trace["value"][:, -1], 0, atol=1e-15)  # from 1e5 or so
 
 
 def test_a_loguniform_quadratic_has_the_stated_condition_and_axes_along_no_coordinate():

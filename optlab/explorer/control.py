@@ -199,5 +199,5 @@ CONTROL: dict[str, Callable[[Writer, Any, list[Value], Inline], list[Value]]] = 
     "while": while_loop, "scan": scan, "cond": cond, "jit": call, "pjit": call, "closed_call": call,
     "core_call": call, "custom_jvp_call": call, "custom_vjp_call": call, "custom_vjp_call_jaxpr": call,
     "custom_vmap_call": call, "remat": call, "checkpoint": call, "custom_linear_solve": linear_solve,
-    "platform_index": platform_index, "optimization_barrier": handed_on,
+    "platform_index": platform_index, "optimization_barrier": handed_on, "layout_constraint": handed_on,
 }  # fmt: skip
