@@ -147,7 +147,7 @@ def test_newton_cg_meeting_negative_curvature_at_once_goes_downhill_as_far_as_ne
     np.testing.assert_allclose(points[1], [-0.5, -1.0, 0.5], rtol=1e-14)  # -g / 2
 
 
-def test_newton_cg_keeps_what_it_has_when_negative_curvature_comes_later():
+def test_newton_cg_meeting_negative_curvature_later_goes_on_along_it_as_far_as_newton_would_go_up():
     H, b = np.diag([1.0, 4.0, -0.1]), np.array([1.0, 1.0, 0.1])
     points = path(quadratic(H, b), np.zeros(3), newton_cg(forcing=1e-12, linesearch=constant()), 1)
     x, r, p = np.zeros(3), -b, -b
@@ -155,7 +155,22 @@ def test_newton_cg_keeps_what_it_has_when_negative_curvature_comes_later():
         x = x + p * (r @ r) / (p @ H @ p)
         old, r = r, -b - H @ x
         p = r + p * (r @ r) / (old @ old)
+    x = x - p * (r @ r) / (p @ H @ p)
+    assert x[2] < -0.9  # the negative curvature's own variable, at which what CG has is near 0
     np.testing.assert_allclose(points[1], x, rtol=1e-12)  # the residual by recurrence, and by definition
+
+
+def test_newton_cg_does_not_follow_a_curvature_that_is_rounding():
+    H, b = symmetric([0.0, 1.0, 2.0, 3.0]), symmetric([0.0, 1.0, 2.0, 3.0]) @ np.array([1.0, 2.0, -1.0, 1.0])
+    points = path(quadratic(H, b), np.zeros(4), newton_cg(forcing=0.0, linesearch=constant()), 1)
+    # The residual is never zero: CG goes on until rounding has left no curvature.
+    np.testing.assert_allclose(points[1], -np.linalg.pinv(H, rcond=1e-12) @ b, rtol=1e-8)
+
+
+def test_newton_cg_leaves_a_long_indefinite_valley_within_a_hundred_iterations():
+    found = minimize(surfaces.rosenbrock().fn, jnp.array([-12.0, 10.0]), newton_cg(), max_steps=100)
+    assert found.status == Status.converged
+    np.testing.assert_allclose(found.x, 1, atol=1e-5)
 
 
 @partial(jax.jit, static_argnums=0)

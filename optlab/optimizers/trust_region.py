@@ -117,7 +117,7 @@ def _norm(tree: PyTree) -> Array:
 
 
 def resized(
-    max_radius: float | Array, poor: float = 0.25, shrink: float = 0.25, good: float = 0.9
+    max_radius: float | Array, poor: float = 0.25, shrink: float = 0.25, good: float = 0.75
 ) -> Callable[[Array, Verdict], Array]:
     """The new radius: a part of a poor step, twice the radius after a good step that reached it."""
 
@@ -225,7 +225,7 @@ def trust_region(
 
     p solves :math:`(H + \lambda I) p = -g` with :math:`\lambda \ge \max(0, -\lambda_1)` and
     :math:`\lambda (\Delta - \|p\|) = 0`. The step is taken if :math:`\rho > \eta`. Below 1/4 the radius becomes a
-    quarter of the step's length; above 0.9, and at the boundary, it doubles.
+    quarter of the step's length; above 3/4, and at the boundary, it doubles.
 
     The Hessian is diagonalized once for each accepted point; the secular equation
     :math:`1/\|p(\lambda)\| = 1/\Delta` is then solved to rounding by Newton's method, d operations a turn. Stores two
