@@ -153,7 +153,18 @@ def scipy_solver(method: str) -> Callable[[Case], Outcome]:
 
     def solve(case):
         both, value = jax.jit(jax.value_and_grad(case.fun)), jax.jit(case.fun)
-        hessian = jax.jit(jax.hessian(case.fun)) if method == "trust-exact" else None
+        curved = {}
+        if method == "trust-exact":
+            hessian = jax.jit(jax.hessian(case.fun))
+            curved = {"hess": lambda x: np.asarray(hessian(x))}
+        if method == "Newton-CG":
+            product = jax.jit(lambda x, p: jax.jvp(jax.grad(case.fun), (x,), (p,))[1])
+            curved = {"hessp": lambda x, p: np.asarray(product(x, p))}
+
+        def reached(intermediate_result):
+            if np.abs(both(intermediate_result.x)[1]).max() <= GTOL:
+                raise StopIteration
+
         if method == "lm":
             residual, jacobian = jax.jit(case.residual), jax.jit(jax.jacfwd(case.residual))
             tolerances = {"xtol": 1e-8, "ftol": 1e-8, "gtol": 1e-8, "max_nfev": CALLED_STEPS}
@@ -161,6 +172,8 @@ def scipy_solver(method: str) -> Callable[[Case], Outcome]:
             tolerances = {"gtol": GTOL, "maxiter": CALLED_STEPS}
             if method == "L-BFGS-B":
                 tolerances |= {"ftol": 0.0, "maxfun": 2 * CALLED_STEPS}
+            if curved:  # trust-exact measures the gradient's length, Newton-CG only how far x has moved
+                tolerances = {"maxiter": CALLED_STEPS} | ({"gtol": 1e-7} if "hess" in curved else {"xtol": 1e-12})
 
         def once():
             if method == "lm":
@@ -168,10 +181,9 @@ def scipy_solver(method: str) -> Callable[[Case], Outcome]:
                     lambda x: np.asarray(residual(x)), case.start, lambda x: np.asarray(jacobian(x)),
                     method="lm", **tolerances,
                 )  # fmt: skip
-            curved = {} if hessian is None else {"hess": lambda x: np.asarray(hessian(x))}
             return minimize(
                 lambda x: float(value(x)), case.start, jac=lambda x: np.asarray(both(x)[1]), method=method,
-                options=tolerances, **curved,
+                options=tolerances, callback=reached if curved else None, **curved,
             )  # fmt: skip
 
         return _called_back(once, lambda found: found.x, lambda found: found.nfev + (found.njev or 0))
@@ -244,4 +256,6 @@ def solvers() -> list[Solver]:
         Solver("Levenberg-Marquardt", "SciPy", scipy_solver("lm"), True),
         Solver("trust region", "optlab", optlab_solver(optlab.trust_region)),
         Solver("trust region", "SciPy", scipy_solver("trust-exact")),
+        Solver("Newton-CG", "optlab", optlab_solver(optlab.newton_cg)),
+        Solver("Newton-CG", "SciPy", scipy_solver("Newton-CG")),
     ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 `jax.vmap` puts lanes in front, and the innermost loop of a compiled operation is then over the few numbers of one lane.
 With the lanes innermost it is as long as the batch is wide, however few the parameters. That pays only with the options
-that `sweep` compiles with, so it is asked for there (`side_by_side`) and nothing in here changes anything elsewhere.
+`SIDE_BY_SIDE`, so that who compiles with them asks for it; nothing in here changes anything elsewhere.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,14 @@ from optlab.types import Array, PyTree
 #: With the lanes innermost a sum over a vector is written out, up to this length; longer ones have long loops anyway.
 SHORT = 24
 
+#: What XLA is to be told where lanes lie side by side: vectors as wide as there are, and sums compiled together with
+#: what they sum. Its library for sums wants the lanes outermost, and copies.
+SIDE_BY_SIDE = {
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_copy_insertion_use_region_analysis": True,
+}
+
 _asked: ContextVar[bool] = ContextVar("lanes side by side", default=False)
 
 
@@ -26,6 +35,13 @@ def are_short(batch: PyTree) -> bool:
     """Whether lanes are better innermost, for parameters `[R, ...]` of many."""
     longest = max((max(leaf.shape[1:], default=0) for leaf in jax.tree.leaves(batch)), default=0)
     return jax.default_backend() == "cpu" and longest <= SHORT
+
+
+def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
+    """A lowered program, compiled with these options of XLA's, or without if this release of it lacks one."""
+    with suppress(jax.errors.JaxRuntimeError):
+        return lowered.compile(dict(options))
+    return lowered.compile()
 
 
 @contextmanager

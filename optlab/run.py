@@ -206,8 +206,7 @@ def _update(problem, optimizer, key, state):
     batch = _batch(problem, key, state.step)
 
     def value_fn(params, residual_fn=None, split_fn=None, flat=None):
-        # optax's zoom search hands every extra argument on to `value_fn` and raises on those that it
-        # does not take.
+        # optax's zoom search hands all extra arguments on to `value_fn`, and raises where it does not take one.
         del residual_fn, split_fn, flat
         return problem.loss(params, batch)
 
@@ -229,11 +228,8 @@ def _update(problem, optimizer, key, state):
 
 def _still(problem: Problem, state: State, updates: PyTree, one: Array) -> Array:
     """Steps in a row that moved nothing; with fresh batches from pass to pass nothing stays where it is for long."""
-    return (
-        state.still
-        if problem.passes is not None
-        else jnp.where(_motionless(state.params, updates), state.still + one, 0)
-    )
+    motionless = problem.passes is None and _motionless(state.params, updates)
+    return jnp.where(motionless, state.still + one, 0)
 
 
 def _motionless(params: PyTree, updates: PyTree) -> Array:

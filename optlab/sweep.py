@@ -4,7 +4,6 @@ A chunk is as wide as the caches and the memory budget allow, not as wide as the
 a power of two on each device, so that sweeps of other sizes, or what is left of one, find their program compiled.
 """
 
-import contextlib
 import itertools
 import threading
 import time
@@ -24,7 +23,7 @@ from optlab import devices
 from optlab import probes as asking
 from optlab.cores import cores
 from optlab.devices import is_key
-from optlab.lanes import are_short, side_by_side
+from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, side_by_side
 from optlab.narrowing import to_the_end
 from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
@@ -46,14 +45,6 @@ CACHE, MEMORY = 2**20, 2**31
 
 #: Up to so many steps of single runs a program is worth less than its compilation.
 FEW = 5_000_000
-
-#: What suits short loops over lanes that lie side by side: vectors as wide as there are, and sums that are compiled
-#: with what they sum. XLA's library for them wants the lanes outermost, and copies.
-SIDE_BY_SIDE = {
-    "xla_cpu_experimental_ynn_fusion_type": "",
-    "xla_cpu_prefer_vector_width": 512,
-    "xla_cpu_copy_insertion_use_region_analysis": True,
-}
 
 #: XLA's older way to emit loops compiles in half the time, and makes programs that take up to twice as long.
 HASTY = {"xla_cpu_use_fusion_emitters": False}
@@ -268,13 +259,6 @@ def compiler_options(states: State, lane_steps: int | None) -> dict[str, Any]:
     if jax.default_backend() != "cpu" or lane_steps is None:
         return {}
     return (SIDE_BY_SIDE if are_short(states.params) else {}) | (HASTY if lane_steps <= FEW else {})
-
-
-def compile_with(lowered: Any, options: Mapping[str, Any]) -> Program:
-    """Compiles with these options of XLA's, or without if this release of it lacks one."""
-    with contextlib.suppress(jax.errors.JaxRuntimeError):
-        return lowered.compile(dict(options))
-    return lowered.compile()
 
 
 def at_each_width(program: Any, options: Mapping[str, Any], ready: Mapping[int, Program] | None = None) -> Program:

@@ -8,7 +8,8 @@ import pytest
 
 import optlab
 from optlab import lanes, sweep
-from optlab.sweep import FEWEST, HASTY, SIDE_BY_SIDE, compiler_options, lanes_for
+from optlab.lanes import SIDE_BY_SIDE
+from optlab.sweep import FEWEST, HASTY, compiler_options, lanes_for
 
 METHODS = {
     "bfgs": optlab.bfgs(),
@@ -71,7 +72,7 @@ def test_short_parameters_only_and_the_options_go_with_them():
 
 def test_options_that_a_compiler_does_not_know_are_left_out():
     lowered = jax.jit(lambda x: 2 * x).lower(1.0)
-    assert sweep.compile_with(lowered, {"xla_no_such_option": True})(1.0) == 2.0
+    assert lanes.compile_with(lowered, {"xla_no_such_option": True})(1.0) == 2.0
 
 
 def test_as_many_runs_side_by_side_as_the_cache_holds():

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from optlab import table
-from optlab.sweep import Program, compile_with
+from optlab.lanes import compile_with
+from optlab.sweep import Program
 
 #: Seconds between two looks at a group that another driver works on.
 LOOK = 0.3

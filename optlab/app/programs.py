@@ -18,6 +18,7 @@ from optlab.app.memory import budget, check_fits, program_bytes, state_bytes
 from optlab.app.plan import Group, patched
 from optlab.app.time_limit import within
 from optlab.cores import cores
+from optlab.lanes import compile_with
 from optlab.run import State, recorded_steps
 from optlab.sweep import (
     Program,
@@ -25,7 +26,6 @@ from optlab.sweep import (
     at_each_width,
     blank,
     chunk_width,
-    compile_with,
     compiled,
     compiler_options,
     first_rows,

@@ -17,6 +17,7 @@ import optax
 from jax import lax
 
 from optlab.cores import cores
+from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, side_by_side
 from optlab.optimizers.counts import zero
 from optlab.run import GTOL, PATIENCE, State, advance, shown, split_key, start
 from optlab.types import Array, Problem, PyTree, Status
@@ -261,12 +262,20 @@ def compiled(build: Build, *, keep: tuple[str, ...], steps: int, gtol: float, pa
         return _end(case, lax.while_loop(going, onward, _begun(case, seed, keep, gtol)), keep, steps)
 
     row: Callable[..., PyTree] = jax.vmap(one, (0, 0, None), axis_name="lanes")
-    return _once_for_each_shape(
-        jax.jit(lambda numbers, seeds, data: lax.map(lambda x: row(*x, data), (numbers, seeds)))
-    )
+
+    def rows(numbers, seeds, data):
+        return lax.map(lambda x: row(*x, data), (numbers, seeds))
+
+    def short(numbers, seeds, data):
+        if jax.tree.leaves(data):
+            return False
+        init = jax.vmap(lambda numbers, seed: _built(build, numbers, data).problem.init(_keys(seed)[0]))
+        return are_short(jax.eval_shape(init, *jax.tree.map(lambda column: column[0], (numbers, seeds))))
+
+    return _once_for_each_shape(jax.jit(rows), short)
 
 
-def _once_for_each_shape(program: Any) -> Callable[..., PyTree]:
+def _once_for_each_shape(program: Any, short: Callable[..., bool]) -> Callable[..., PyTree]:
     """A jitted program, compiled by whichever thread comes first while the others wait."""
     found, lock = {}, threading.Lock()
 
@@ -276,7 +285,10 @@ def _once_for_each_shape(program: Any) -> Callable[..., PyTree]:
         shape = (structure, x64, *((leaf.shape, leaf.dtype) for leaf in leaves))
         with lock:
             if shape not in found:
-                found[shape] = program.lower(*inputs).compile()
+                beside = short(*inputs)
+                with side_by_side(beside):
+                    lowered = program.lower(*inputs)
+                found[shape] = compile_with(lowered, SIDE_BY_SIDE if beside else {})
         return found[shape](*inputs)
 
     return call
