@@ -74,7 +74,13 @@ def _take(leaf: Array, chosen: np.ndarray) -> Array:
     # Indexing a device array would compile a program for each shape; keys cannot leave the device.
     if not is_key(leaf):
         return np.asarray(leaf)[chosen]
-    return jax.device_put(leaf[chosen], leaf.sharding) if leaf.committed else leaf[chosen]
+    taken = _taken(leaf, chosen)
+    return jax.device_put(taken, leaf.sharding) if leaf.committed else taken
+
+
+@jax.jit
+def _taken(keys: Array, chosen: Array) -> Array:
+    return keys[chosen]
 
 
 def overwritten(trace: Trace, part: Trace, lanes: np.ndarray, left: np.ndarray) -> Trace:
