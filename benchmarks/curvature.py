@@ -168,10 +168,12 @@ def _lane(optimizer, starts) -> tuple[float, float]:
         return problem._replace(minimum=None, landmarks=None), optimizer  # as a peer: no ladder, no landmarks
 
     columns, seeds = {"start": starts}, np.zeros(len(starts), int)
-    one = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, 1), ())
+    first = sweep.first_rows(columns, seeds, 0, 1)
+    one = sweep.blank(build, *first, ())
     width = sweep.chunk_width(len(starts), sweep.lanes_for(one, long=False))
-    options = sweep.compiler_options(one, sweep.FEW + 1)
-    drive = sweep.all_at_once(sweep.at_each_width(sweep.compiled(build, probes={}, gtol=1e-5), options), ())
+    beside = sweep.lie_side_by_side(build, *first, one)
+    program = sweep.compiled(build, probes={}, gtol=1e-5, beside=beside)
+    drive = sweep.all_at_once(sweep.at_each_width(program, sweep.compiler_options(beside, sweep.FEW + 1)), ())
     found: list = []
 
     def run():

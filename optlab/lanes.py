@@ -5,7 +5,7 @@ With the lanes innermost it is as long as the batch is wide, however few the par
 `SIDE_BY_SIDE`, so that who compiles with them asks for it; nothing in here changes anything elsewhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -17,7 +17,8 @@ from jax.experimental.layout import Layout, with_layout_constraint
 
 from optlab.types import Array, PyTree
 
-#: With the lanes innermost a sum over a vector is written out, up to this length; longer ones have long loops anyway.
+#: With the lanes innermost a sum over a vector is written out, up to this length. Longer ones have long loops anyway,
+#: and products of large matrices want the lanes outermost.
 SHORT = 24
 
 #: What XLA is to be told where lanes lie side by side: vectors as wide as there are, and sums compiled together with
@@ -31,10 +32,27 @@ SIDE_BY_SIDE = {
 _asked: ContextVar[bool] = ContextVar("lanes side by side", default=False)
 
 
-def are_short(batch: PyTree) -> bool:
-    """Whether lanes are better innermost, for parameters `[R, ...]` of many."""
-    longest = max((max(leaf.shape[1:], default=0) for leaf in jax.tree.leaves(batch)), default=0)
-    return jax.default_backend() == "cpu" and longest <= SHORT
+def are_short(function: Callable[..., Any], *lanes: PyTree) -> bool:
+    """Whether lanes are better innermost: on a CPU, where no value within a function of one lane is a long one.
+
+    `lanes`: its arguments, of many lanes, `[R, ...]`, of which only the shapes count.
+    """
+    if jax.default_backend() != "cpu":
+        return False
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), lanes)
+    return max(_lengths(jax.make_jaxpr(function)(*one).jaxpr), default=0) <= SHORT
+
+
+def _lengths(jaxpr: Any) -> Iterator[int]:
+    """Of all axes of all values in a program, and in those within it."""
+    for var in (*jaxpr.invars, *jaxpr.constvars):
+        yield from var.aval.shape
+    for eqn in jaxpr.eqns:
+        for var in eqn.outvars:
+            yield from var.aval.shape
+        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from _lengths(getattr(inner, "jaxpr", inner))
 
 
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:

@@ -99,7 +99,7 @@ def _batch(problem: Problem, key: Array, step: Array) -> PyTree:
     return problem.batch(problem.data, key if problem.batch is full_batch else jax.random.fold_in(key, step))
 
 
-def _evaluate(problem: Problem, params: PyTree, key: Array, step: Array) -> tuple[Array, PyTree]:
+def evaluate(problem: Problem, params: PyTree, key: Array, step: Array | int) -> tuple[Array, PyTree]:
     return jax.value_and_grad(problem.loss)(params, _batch(problem, key, step))
 
 
@@ -143,7 +143,7 @@ def start(
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), problem.init(init_key))
     opt_state = optimizer.init(params)
     zero = jnp.asarray(0, jnp.int32)
-    value, grad = _evaluate(problem, params, batch_key, zero)
+    value, grad = evaluate(problem, params, batch_key, zero)
     best = _noise_free(problem, params, value)
     counts = Counts(zero + 1, zero + 1, zero)
     missed = None
@@ -176,7 +176,7 @@ def advance(
     # On another batch they would be those of another function.
     known = accounts.known(opt_state) if problem.batch is full_batch else None
     if known is None:
-        value, grad = _evaluate(problem, params, batch_key, state.step + 1)
+        value, grad = evaluate(problem, params, batch_key, state.step + 1)
         spent = Counts(spent.n_value + 1, spent.n_grad + 1, spent.n_hvp)
     else:
         value, grad = jax.tree.map(lambda new, old: jnp.where(live, new, old), known, (state.value, state.grad))

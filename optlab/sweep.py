@@ -25,7 +25,7 @@ from optlab.cores import cores
 from optlab.devices import is_key
 from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, side_by_side
 from optlab.narrowing import to_the_end
-from optlab.run import GTOL, PATIENCE, State, recorded_steps, split_key, start, traverse
+from optlab.run import GTOL, PATIENCE, State, evaluate, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Trace
 
@@ -118,11 +118,12 @@ def run_sweep(
     seeds = np.broadcast_to(seeds, (size,))
     first = first_rows(columns, seeds, 0, 1)
     one = blank(build, *first, data)
+    beside = not by_rows and lie_side_by_side(build, *first, one)
     mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
-    program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, mesh=mesh)
+    program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, beside=beside, mesh=mesh)
     data = devices.put(data, mesh, None)
     width = chunk_width(size, lanes or lanes_for(one, by_rows), shares=devices.shares(mesh))
-    call = at_each_width(program, compiler_options(one, None if by_rows else size * steps))
+    call = at_each_width(program, compiler_options(beside, None if by_rows else size * steps))
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, pool, mesh)
@@ -136,13 +137,14 @@ def compiled(
     gtol: float = GTOL,
     patience: int = PATIENCE,
     begun: bool = False,
+    beside: bool = False,
     mesh: Mesh | None = None,
 ):
     """The jitted program of a group of runs: a `Program` that can also be lowered and compiled ahead.
 
     With `begun` the states that it is given hold the parameters to start from (see `fresh_parameters`), so that groups
-    that differ in their initialization share a program; and it takes their buffers for those that it returns. For a
-    `mesh` see `devices.spread`.
+    that differ in their initialization share a program; and it takes their buffers for those that it returns. For
+    `beside` see `lie_side_by_side`, for a `mesh` `devices.spread`.
     """
 
     def one(numbers, keys, lengths, data, floor, fresh, state, count):
@@ -157,7 +159,7 @@ def compiled(
 
     def lanes(*inputs):
         across = partial(one, count=lambda live: lax.psum(live, "lanes"))
-        with side_by_side(not begun and are_short(inputs[-1].params)):
+        with side_by_side(beside):
             return jax.vmap(across, in_axes=AXES, out_axes=(0, 0, None), axis_name="lanes")(*inputs)
 
     def alone(*inputs):
@@ -254,11 +256,20 @@ def keys_of(seed):
     return split_key(jax.random.key(seed))
 
 
-def compiler_options(states: State, lane_steps: int | None) -> dict[str, Any]:
-    """For so many steps of single short runs in all; None: for long runs. `states`: of any runs, `[R, ...]`."""
+def lie_side_by_side(build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], states: State) -> bool:
+    """Whether the lanes of these short runs are better innermost in memory, see `lanes`; of any runs: `[R, ...]`."""
+
+    def evaluated(numbers, key, params):
+        return evaluate(build(numbers)[0], params, key, 0)
+
+    return are_short(evaluated, dict(numbers), keys[1], states.params)
+
+
+def compiler_options(beside: bool, lane_steps: int | None) -> dict[str, Any]:
+    """For so many steps of single short runs in all, side by side or not; None: for long runs."""
     if jax.default_backend() != "cpu" or lane_steps is None:
         return {}
-    return (SIDE_BY_SIDE if are_short(states.params) else {}) | (HASTY if lane_steps <= FEW else {})
+    return (SIDE_BY_SIDE if beside else {}) | (HASTY if lane_steps <= FEW else {})
 
 
 def at_each_width(program: Any, options: Mapping[str, Any], ready: Mapping[int, Program] | None = None) -> Program:

@@ -63,11 +63,25 @@ def test_lanes_are_asked_to_be_innermost_where_that_is_wanted_and_nowhere_else()
     assert "LayoutConstraint" not in text(jnp.ones((4, 6)))
 
 
-def test_short_parameters_only_and_the_options_go_with_them():
-    assert compiler_options(states(lanes.SHORT), 10) == SIDE_BY_SIDE | HASTY
-    assert compiler_options(states(3, lanes.SHORT), 10**9) == SIDE_BY_SIDE
-    assert compiler_options(states(3, lanes.SHORT + 1), 10**9) == {}
-    assert compiler_options(states(2), None) == {}
+def are_beside(surface):
+    """Whether runs on a surface lie side by side in a sweep."""
+
+    def build(numbers):
+        return optlab.problems.from_surface(surface), optax.sgd(0.1)
+
+    rows = sweep.first_rows({"a": np.zeros(1)}, np.zeros(1, int), 0, 1)
+    return sweep.lie_side_by_side(build, *rows, sweep.blank(build, *rows, ()))
+
+
+def test_short_functions_only_and_the_options_go_with_them():
+    assert are_beside(optlab.surfaces.rosenbrock(dim=10))
+    assert not are_beside(optlab.surfaces.rosenbrock(dim=lanes.SHORT + 1))
+    # two parameters, but a network of a thousand and the data that it is judged by within the loss
+    assert not are_beside(optlab.surfaces.mlp_slice())
+    assert compiler_options(True, 10) == SIDE_BY_SIDE | HASTY
+    assert compiler_options(True, 10**9) == SIDE_BY_SIDE
+    assert compiler_options(False, 10**9) == {}
+    assert compiler_options(False, None) == {}
 
 
 def test_options_that_a_compiler_does_not_know_are_left_out():

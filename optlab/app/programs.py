@@ -33,6 +33,7 @@ from optlab.sweep import (
     is_exhausted,
     is_long,
     lanes_for,
+    lie_side_by_side,
     run_chunks,
     step_examples,
     widened,
@@ -88,17 +89,19 @@ def prepared(
     first = first_rows(group.columns, group.seeds, 0, 1)
     mesh = devices.mesh_for(group.size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     data = devices.put(data, mesh, None)
-    program = compiled(build, probes=probes, gtol=config["gtol"], patience=config["patience"], begun=by_rows, mesh=mesh)
     recorded = recorded_steps(config["steps"], config["record"])
     lengths = devices.divided(np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None], mesh)
     one = blank(build, *first, data)
+    beside = not by_rows and lie_side_by_side(build, *first, one)
+    limits = {"gtol": config["gtol"], "patience": config["patience"]}
+    program = compiled(build, probes=probes, begun=by_rows, beside=beside, mesh=mesh, **limits)
 
     @cache
     def lower(width):
         rows, states = first_rows(group.columns, group.seeds, 0, width), widened(one, width)
         return program.lower(*rows, lengths, data, 0, True, states), states
 
-    options = compiler_options(one, None if by_rows else group.size * int(recorded[-1]))
+    options = compiler_options(beside, None if by_rows else group.size * int(recorded[-1]))
     shares = devices.shares(mesh)
     lanes = lanes_for(one, by_rows)
     width = chunk_width(group.size, lanes, shares=shares)

@@ -267,10 +267,10 @@ def compiled(build: Build, *, keep: tuple[str, ...], steps: int, gtol: float, pa
         return lax.map(lambda x: row(*x, data), (numbers, seeds))
 
     def short(numbers, seeds, data):
-        if jax.tree.leaves(data):
-            return False
-        init = jax.vmap(lambda numbers, seed: _built(build, numbers, data).problem.init(_keys(seed)[0]))
-        return are_short(jax.eval_shape(init, *jax.tree.map(lambda column: column[0], (numbers, seeds))))
+        def begun(numbers, seed):
+            return _begun(_built(build, numbers, data), seed, keep, gtol)
+
+        return not jax.tree.leaves(data) and are_short(begun, *jax.tree.map(lambda column: column[0], (numbers, seeds)))
 
     return _once_for_each_shape(jax.jit(rows), short)
 
