@@ -57,8 +57,9 @@ def _lengths(jaxpr: Any) -> Iterator[int]:
 
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
     """A lowered program, compiled with these options of XLA's, or without if this release of it lacks one."""
-    with suppress(jax.errors.JaxRuntimeError):
-        return lowered.compile(dict(options))
+    if options:
+        with suppress(jax.errors.JaxRuntimeError):
+            return lowered.compile(dict(options))
     return lowered.compile()
 
 

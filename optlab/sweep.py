@@ -118,7 +118,7 @@ def run_sweep(
     seeds = np.broadcast_to(seeds, (size,))
     first = first_rows(columns, seeds, 0, 1)
     one = blank(build, *first, data)
-    beside = not by_rows and lie_side_by_side(build, *first, one)
+    beside = size > 1 and not by_rows and lie_side_by_side(build, *first, one)
     mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, beside=beside, mesh=mesh)
     data = devices.put(data, mesh, None)

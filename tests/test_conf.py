@@ -91,11 +91,16 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
         rows[how] = optlab.load(tmp_path / how).runs.set_index("run_id").sort_index()
     batch, alone = rows["batch"], rows["alone"]
     assert (batch.status != "failed").all()
-    # A gradient of 1e-8 is below what float32 can tell: there rounding decides when a run ends.
-    clear = ~(batch.status.isin(["converged", "stalled"]) & (batch.precision == "float32"))
+    # A gradient of 1e-8 is below what float32 can tell: there rounding decides whether a run ends a step later, and at
+    # the floor whether a search tries once more.
+    single = batch.precision == "float32"
+    ended, floor = single & (batch.status == "converged"), single & (batch.status == "stalled")
+    clear = ~(ended | floor)
     for column in ("status", "steps", "n_value", "n_grad"):
-        compared = clear | (column == "status")
+        compared = ~ended & (clear | (column in ("status", "steps"))) | (column == "status")
         assert (batch[column] == alone[column])[compared].all(), column
+    for column in ("steps", "n_value", "n_grad"):
+        assert ((batch[column] - alone[column]).abs() <= 1)[ended].all(), column
     # And whether a Krylov method takes a product more to come below its tolerance.
     np.testing.assert_allclose(batch.n_hvp[clear], alone.n_hvp[clear], rtol=0.05)
     for precision, tolerances in TOLERANCES.items():

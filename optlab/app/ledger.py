@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from optlab import table
-from optlab.lanes import compile_with
 from optlab.sweep import Program
 
 #: Seconds between two looks at a group that another driver works on.
@@ -71,7 +70,7 @@ class Ledger:
             found = self.programs.setdefault(code, Future())
         if mine:
             try:
-                found.set_result(compile_with(lowered, {}))
+                found.set_result(lowered.compile())
             except BaseException as error:
                 found.set_exception(error)
         return found.result()
