@@ -29,7 +29,7 @@ def test_a_matrix_of_another_pair_does_not_satisfy_it():
 def test_the_matrix_is_right_along_the_step_before_it_is_right(way):
     near = way[way.distance < 1e-2].iloc[0]
     assert near.along < 1e-2 < 0.05 < near.matrix  # Dennis and More: superlinear needs the first alone
-    assert way.along.iloc[-1] < 1e-6 and way.matrix.iloc[-1] < 1e-3
+    assert way.along.iloc[-1] < 1e-4 and way.matrix.iloc[-1] < 1e-3  # in the end both
 
 
 def test_on_a_quadratic_it_goes_through_the_points_of_conjugate_gradients_and_ends_with_the_inverse_hessian():

@@ -71,6 +71,13 @@ def test_the_accepted_step_keeps_the_conditions_and_its_value_and_gradient_are_s
     assert state.counts.n_value == state.counts.n_grad == state.scalars.trials
 
 
+@pytest.mark.parametrize("far, trials", [(50, 2), (5e3, 3), (5e5, 4)])
+def test_from_a_step_far_too_long_strong_wolfe_comes_back_a_hundredfold_a_trial(far, trials):
+    *_, m, state = once(optlab.strong_wolfe(c2=1e-3), lambda x: 0.5 * (x - 1 / far) ** 2)
+    assert state.scalars.trials == trials  # the first, those on the lower bound, and the parabola's own minimizer
+    assert abs(m) <= 1e-12 / far  # which the cubic finds but for rounding
+
+
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_on_a_function_without_a_minimum_ends_and_goes_down(name):
     step, f0, _, f, _, state = once(SEARCHES[name], lambda x: -x)

@@ -113,10 +113,14 @@ def _cubic(a, fa, ma, b, fb, mb) -> Array:
 
 
 def _zoom(b: Bracket, before: Bracket) -> Array:
-    """The next trial within the interval: cubic, kept off the ends; halved where that is slow or undefined."""
+    """The next trial within the interval: cubic, kept off the ends; halved where that is slow or undefined.
+
+    It may come within a hundredth of an end: from a first step far too long a parabola's minimizer is then found at
+    the second trial, where a tenth would take one for each power of ten.
+    """
     width = b.high - b.low
     cubic = _cubic(b.low, b.f_low, b.m_low, b.high, b.f_high, b.m_high)
-    near, far = b.low + 0.1 * width, b.high - 0.1 * width
+    near, far = b.low + 0.01 * width, b.high - 0.01 * width
     inside = jnp.clip(cubic, jnp.minimum(near, far), jnp.maximum(near, far))
     slow = before.closed & (jnp.abs(width) > 0.66 * b.width)
     guess = jnp.where(jnp.isfinite(inside) & ~slow, inside, b.low + 0.5 * width)
