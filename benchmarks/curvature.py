@@ -27,10 +27,10 @@ and PyTorch: the function alone) and seconds to run. At most 1 means that optlab
 """
 
 BATCH = """
-Rosenbrock in 10 variables from random starts in [-2, 2], to a gradient of 1e-5, float64, one core, as a sweep runs
-them: 1,024 lanes side by side, the last quarter of them in narrower programs. Bare is the batched value and gradient
-alone. The cost is that of a lane, compiled before, the least of five; the ratio is to bare times the evaluations made,
-a Hessian-vector product as 4/3 of one (a value costs 1, a gradient 2, a product 4).
+Rosenbrock in 10 variables from random starts in [-2, 2], to a gradient of 1e-5, float64, as a sweep runs them but one
+chunk at a time: as many lanes side by side as the cache holds, the last quarter in narrower programs. Bare is the
+batched value and gradient alone. The cost is that of a lane, compiled before, the least of five; the ratio is to bare
+times the evaluations made, a Hessian-vector product as 4/3 of one (a value costs 1, a gradient 2, a product 4).
 """
 
 
@@ -153,13 +153,14 @@ def _optax(starts) -> float:
 
 
 def _lane(optimizer, starts) -> tuple[float, float]:
-    """Seconds and evaluations of a lane in a sweep on one core; its programs, narrow ones too, compiled before."""
+    """Seconds and evaluations of a lane, one chunk at a time; its programs, narrow ones too, compiled before."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
     import optlab
     from optlab import narrowing, sweep
+    from optlab.metrics.costs import NOMINAL
     from optlab.run import recorded_steps
 
     surface = optlab.surfaces.rosenbrock(dim=10)
@@ -172,15 +173,16 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     first = sweep.first_rows(columns, seeds, 0, 1)
     one = sweep.blank(build, *first, ())
     width = sweep.chunk_width(len(starts), sweep.lanes_for(one, long=False))
-    beside = sweep.lie_side_by_side(build, *first, one)
+    beside = sweep.lie_side_by_side(build, *first, one, len(starts), long=False)
     program = sweep.compiled(build, probes={}, gtol=1e-5, beside=beside)
     drive = sweep.all_at_once(sweep.at_each_width(program, sweep.compiler_options(beside, sweep.FEW + 1)), ())
+    product = NOMINAL["hvp"] / (NOMINAL["value"] + NOMINAL["gradient"])
     found: list = []
 
     def run():
         with ThreadPoolExecutor(1) as pool:
             chunks = sweep.run_chunks(drive, columns, seeds, recorded_steps(1000, "last"), one, width, pool)
-            found[:] = [trace["n_grad"][:, -1] + 4 / 3 * trace["n_hvp"][:, -1] for _, trace, _ in chunks]
+            found[:] = [trace["n_grad"][:, -1] + product * trace["n_hvp"][:, -1] for _, trace, _ in chunks]
 
     cores, worthwhile = sweep.cores, narrowing.WORTHWHILE
     sweep.cores, narrowing.WORTHWHILE = (lambda: 1), 0.0

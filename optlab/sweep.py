@@ -118,7 +118,7 @@ def run_sweep(
     seeds = np.broadcast_to(seeds, (size,))
     first = first_rows(columns, seeds, 0, 1)
     one = blank(build, *first, data)
-    beside = size > 1 and not by_rows and lie_side_by_side(build, *first, one)
+    beside = lie_side_by_side(build, *first, one, size, by_rows)
     mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, beside=beside, mesh=mesh)
     data = devices.put(data, mesh, None)
@@ -256,13 +256,18 @@ def keys_of(seed):
     return split_key(jax.random.key(seed))
 
 
-def lie_side_by_side(build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], states: State) -> bool:
-    """Whether the lanes of these short runs are better innermost in memory, see `lanes`; of any runs: `[R, ...]`."""
+def lie_side_by_side(
+    build: Build, numbers: Mapping[str, Array], keys: tuple[Array, Array], states: State, size: int, long: bool
+) -> bool:
+    """Whether the lanes of `size` runs are better innermost in memory, see `lanes`; given any of the runs: `[R, ...]`.
+
+    A run alone has no neighbours, and `long` ones (see `is_long`) have large values: these are not even traced.
+    """
 
     def evaluated(numbers, key, params):
         return evaluate(build(numbers)[0], params, key, 0)
 
-    return are_short(evaluated, dict(numbers), keys[1], states.params)
+    return size > 1 and not long and are_short(evaluated, dict(numbers), keys[1], states.params)
 
 
 def compiler_options(beside: bool, lane_steps: int | None) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def are_beside(surface):
         return optlab.problems.from_surface(surface), optax.sgd(0.1)
 
     rows = sweep.first_rows({"a": np.zeros(1)}, np.zeros(1, int), 0, 1)
-    return sweep.lie_side_by_side(build, *rows, sweep.blank(build, *rows, ()))
+    return sweep.lie_side_by_side(build, *rows, sweep.blank(build, *rows, ()), size=2, long=False)
 
 
 def test_short_functions_only_and_the_options_go_with_them():

@@ -92,7 +92,7 @@ def prepared(
     recorded = recorded_steps(config["steps"], config["record"])
     lengths = devices.divided(np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None], mesh)
     one = blank(build, *first, data)
-    beside = group.size > 1 and not by_rows and lie_side_by_side(build, *first, one)
+    beside = lie_side_by_side(build, *first, one, group.size, by_rows)
     limits = {"gtol": config["gtol"], "patience": config["patience"]}
     program = compiled(build, probes=probes, begun=by_rows, beside=beside, mesh=mesh, **limits)
 
