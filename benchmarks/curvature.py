@@ -159,7 +159,7 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     import numpy as np
 
     import optlab
-    from optlab import narrowing, sweep
+    from optlab import narrowing, sweep, widths
     from optlab.metrics.costs import NOMINAL
     from optlab.run import recorded_steps
 
@@ -172,8 +172,8 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     columns, seeds = {"start": starts}, np.zeros(len(starts), int)
     first = sweep.first_rows(columns, seeds, 0, 1)
     one = sweep.blank(build, *first, ())
-    width = sweep.chunk_width(len(starts), sweep.lanes_for(one, long=False))
     beside = sweep.lie_side_by_side(build, *first, one, len(starts), long=False)
+    lanes = widths.lanes_for(one, long=False, beside=beside)
     program = sweep.compiled(build, probes={}, gtol=1e-5, beside=beside)
     drive = sweep.all_at_once(sweep.at_each_width(program, sweep.compiler_options(beside, sweep.FEW + 1)), ())
     product = NOMINAL["hvp"] / (NOMINAL["value"] + NOMINAL["gradient"])
@@ -181,7 +181,8 @@ def _lane(optimizer, starts) -> tuple[float, float]:
 
     def run():
         with ThreadPoolExecutor(1) as pool:
-            chunks = sweep.run_chunks(drive, columns, seeds, recorded_steps(1000, "last"), one, width, pool)
+            width = widths.chunk_width(len(starts), widths.dispatched(len(starts), lanes))
+            chunks = sweep.run_chunks(drive, columns, seeds, recorded_steps(1000, "last"), one, width, lanes, pool)
             found[:] = [trace["n_grad"][:, -1] + product * trace["n_hvp"][:, -1] for _, trace, _ in chunks]
 
     cores, worthwhile = sweep.cores, narrowing.WORTHWHILE

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import optax
 
-from optlab import devices, problems, surfaces, sweep
+from optlab import devices, problems, surfaces, sweep, widths
 
 
 def main(count: int, runs: int, steps: int) -> float:
@@ -26,14 +26,15 @@ def main(count: int, runs: int, steps: int) -> float:
 
     columns, seeds = {"learning_rate": np.full(runs, 1e-3)}, np.arange(runs)
     mesh = devices.mesh_for(runs)
-    width = sweep.chunk_width(runs, shares=devices.shares(mesh))
+    width = widths.chunk_width(runs, shares=devices.shares(mesh))
     states = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, 1), ())
-    call = sweep.at_each_width(sweep.compiled(build, probes={}, gtol=0.0, mesh=mesh), sweep.FEW + 1)
+    program = sweep.compiled(build, probes={}, gtol=0.0, mesh=mesh)
+    call = sweep.at_each_width(program, sweep.compiler_options(False, sweep.FEW + 1))
     drive = sweep.all_at_once(call, ())
 
     def whole():
         with ThreadPoolExecutor(1) as pool:
-            for _ in sweep.run_chunks(drive, columns, seeds, np.array([0, steps]), states, width, pool, mesh):
+            for _ in sweep.run_chunks(drive, columns, seeds, np.array([0, steps]), states, width, width, pool, mesh):
                 pass
 
     whole()

@@ -61,17 +61,11 @@ def put(tree: PyTree, mesh: Mesh | None, axis: str | None = RUNS) -> PyTree:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(axis if axis in mesh.axis_names else None)))
 
 
-def divided(lengths: np.ndarray, mesh: Mesh | None) -> np.ndarray:
-    """The steps before each row, `[T]`, as a program takes them: `[D, T]` where each device has its own runs."""
-    count = shares(mesh)
-    return lengths if count == 1 else np.tile(lengths, (count, 1))
-
-
 def spread(program: Any, mesh: Mesh | None, donated: tuple[int, ...] = ()) -> Any:
     """A `sweep.Program`, jitted for the devices of a mesh.
 
-    Where each has its own runs ``lengths`` and the steps done are `[D, T]`, and runs that end early end the loop of
-    their device only.
+    Where each has its own runs, ``lengths`` and the steps done are divided with them, and runs that end early end the
+    loop of their device only.
     """
     if mesh is None:
         return jax.jit(program, donate_argnums=donated)
@@ -79,13 +73,9 @@ def spread(program: Any, mesh: Mesh | None, donated: tuple[int, ...] = ()) -> An
     if shares(mesh) == 1:
         return jax.jit(program, in_shardings=whole, out_shardings=whole, donate_argnums=donated)
 
-    def own(numbers, keys, lengths, data, floor, fresh, states):
-        trace, states, done = program(numbers, keys, lengths[0], data, floor, fresh, states)
-        return trace, states, done[None]
-
     mine, all_ = PartitionSpec(RUNS), PartitionSpec()
     parts = (mine, mine, mine, all_, all_, all_, mine)
-    mapped = jax.shard_map(own, mesh=mesh, in_specs=parts, out_specs=mine, check_vma=False)
+    mapped = jax.shard_map(program, mesh=mesh, in_specs=parts, out_specs=mine, check_vma=False)
     placed = tuple(NamedSharding(mesh, part) for part in parts)
     return jax.jit(mapped, in_shardings=placed, out_shardings=placed[0], donate_argnums=donated)
 

@@ -13,7 +13,7 @@ from optlab.devices import is_key
 from optlab.types import Array, PyTree, Status, Trace, of_run
 
 #: No program is narrower than this: with fewer lanes its steps hardly get cheaper.
-NARROWEST = 64
+NARROWEST = 8
 
 #: Seconds that a narrower program must save, about what it costs to compile one.
 WORTHWHILE = 2.0
@@ -35,16 +35,16 @@ def to_the_end(
 ) -> Trace:
     """A chunk until all its lanes have ended or the budget has; `chunks` like it are to come on this core.
 
-    `lengths: [T]`, or `[D, T]` on several devices: each keeps its own lanes, and all go on at one width.
+    `lengths: [T]`, or `[B, T]` of several blocks: each keeps its own lanes, and all go on at one width.
     """
-    devices = lengths.size // lengths.shape[-1]
-    width = len(keys[0]) // devices
+    blocks = lengths.size // lengths.shape[-1]
+    width = len(keys[0]) // blocks
     begun = time.perf_counter()
     trace, state, done = program(numbers, keys, lengths, data, narrower(width), True, state)
-    lanes = np.arange(width * devices)
+    lanes = np.arange(width * blocks)
     while True:
         left = lengths - np.asarray(done)
-        ended = (np.asarray(state.status) != Status.running).reshape(devices, -1)
+        ended = (np.asarray(state.status) != Status.running).reshape(blocks, -1)
         if not unfinished(left, ended):
             return trace
         # At this width what is left would take three quarters more than it must.
@@ -55,7 +55,7 @@ def to_the_end(
         else:
             floor = 0
         chosen = np.argsort(ended, axis=1, kind="stable")[:, :width]
-        chosen = (chosen + before * np.arange(devices)[:, None]).ravel()
+        chosen = (chosen + before * np.arange(blocks)[:, None]).ravel()
         lanes = lanes[chosen]
         numbers, keys, state = jax.tree.map(lambda leaf, chosen=chosen: _take(leaf, chosen), (numbers, keys, state))
         begun = time.perf_counter()
@@ -65,7 +65,7 @@ def to_the_end(
 
 
 def unfinished(left: np.ndarray, ended: np.ndarray) -> bool:
-    """Whether any device has steps left, `[T]` or `[D, T]`, and lanes that have not ended, `[W]`."""
+    """Whether any block has steps left, `[T]` or `[B, T]`, and lanes that have not ended, `[W]`."""
     left = left.reshape(-1, left.shape[-1])
     return bool((left.any(axis=1) & ~ended.reshape(len(left), -1).all(axis=1)).any())
 
@@ -86,7 +86,7 @@ def _taken(keys: Array, chosen: Array) -> Array:
 def overwritten(trace: Trace, part: Trace, lanes: np.ndarray, left: np.ndarray) -> Trace:
     """The trace with the rows that were left, and what is said of whole runs, of those lanes that went on.
 
-    `lanes: [W]`, which they are; `left: [T]`, or `[D, T]`, the steps before each row that there still were to do.
+    `lanes: [W]`, which they are; `left: [T]`, or `[B, T]`, the steps before each row that there still were to do.
     """
     trace = {name: column if column.flags.writeable else column.copy() for name, column in _on_host(trace).items()}
     part, left = _on_host(part), left.reshape(-1, left.shape[-1])

@@ -14,7 +14,7 @@ from jax import lax
 
 from optlab import passage
 from optlab import probes as asking
-from optlab.lanes import innermost
+from optlab.lanes import in_one_function, innermost
 from optlab.optimizers import counts as accounts
 from optlab.optimizers.counts import Averaged, Counts, Progress, Snapshots
 from optlab.passage import Passage
@@ -340,13 +340,13 @@ def traverse(
             done, state = length, lax.fori_loop(0, length, lambda _, state: body(state), state)
         else:
 
-            def going(carry, count=count):
-                done, state = carry
-                live = (state.status == Status.running).astype(jnp.int32)
-                return (done < length) & (count(live) > floor)
+            def onward(length, state, count=count):
+                def going(carry):
+                    return (carry[0] < length) & (count((carry[1].status == Status.running).astype(jnp.int32)) > floor)
 
-            begun = (jnp.zeros_like(length), state)
-            done, state = lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), begun)
+                return lax.while_loop(going, lambda carry: (carry[0] + 1, body(carry[1])), (0 * length, state))
+
+            done, state = in_one_function(onward, length, state, known_later=length)
         state, row = observe(problem, state, probes)
         return state, (row, done)
 

@@ -1,7 +1,6 @@
 """Many runs that differ only in numbers: the same `run` under one vmap, in chunks.
 
-A chunk is as wide as the caches and the memory budget allow, not as wide as the sweep. Its width is
-a power of two on each device, so that sweeps of other sizes, or what is left of one, find their program compiled.
+A chunk is as wide as the caches and the memory budget allow, not as wide as the sweep, see `widths`.
 """
 
 import itertools
@@ -28,20 +27,7 @@ from optlab.narrowing import to_the_end
 from optlab.run import GTOL, PATIENCE, State, evaluate, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Trace
-
-#: Runs side by side on a CPU, at most: more do not go faster, as XLA splits no operation of this size among threads.
-CPU_LANES = 1024
-LANES = 16384  # elsewhere
-
-#: With fewer short runs side by side starting an operation costs more than its work.
-FEWEST = 32
-
-#: Bytes that the rows and the last state of one chunk may take.
-BUDGET = 2**27
-
-#: Bytes that the states of runs side by side may take on a CPU, where what leaves the cache is lost time, and those of
-#: long runs elsewhere.
-CACHE, MEMORY = 2**20, 2**31
+from optlab.widths import chunk_width, dispatched, lanes_for, lengths_of
 
 #: Up to so many steps of single runs a program is worth less than its compilation.
 FEW = 5_000_000
@@ -61,7 +47,8 @@ AXES = (0, 0, None, None, None, None, 0)
 Build = Callable[[Mapping[str, Array]], tuple[Problem, optax.GradientTransformation]]
 
 #: (numbers: {name: `[R, ...]`}, keys: two `[R]`, lengths: `[T]`, data, floor, whether to start, states: `[R, ...]`)
-#: -> ({name: `[R, T, ...]`}, states, steps done: `[T]`), see `traverse`
+#: -> ({name: `[R, T, ...]`}, states, steps done: `[T]`), see `traverse`; with `[B, T]` of both the runs are B blocks,
+#: one after the other, of lanes side by side.
 Program = Callable[..., tuple[Trace, State, Array]]
 
 
@@ -122,11 +109,13 @@ def run_sweep(
     mesh = devices.mesh_for(size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, beside=beside, mesh=mesh)
     data = devices.put(data, mesh, None)
-    width = chunk_width(size, lanes or lanes_for(one, by_rows), shares=devices.shares(mesh))
+    shares = devices.shares(mesh)
+    lanes = chunk_width(size, lanes or lanes_for(one, by_rows, beside))
+    width = chunk_width(size, lanes if by_rows else dispatched(size, lanes, shares), shares=shares)
     call = at_each_width(program, compiler_options(beside, None if by_rows else size * steps))
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
-        chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, pool, mesh)
+        chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, lanes, pool, mesh)
         return joined([trace for _, trace, _ in chunks])
 
 
@@ -169,8 +158,16 @@ def compiled(
         return *jax.tree.map(lambda leaf: leaf[None], (trace, state)), done
 
     def program(numbers, keys, lengths, data, floor, fresh, states):
-        width = len(keys[0])
-        return (alone if width == 1 else lanes)(numbers, keys, lengths, data, floor, fresh, states)
+        def block(inputs):
+            numbers, keys, lengths, states = inputs
+            return (alone if len(keys[0]) == 1 else lanes)(numbers, keys, lengths, data, floor, fresh, states)
+
+        if lengths.ndim == 1:
+            return block((numbers, keys, lengths, states))
+        mine = numbers, keys, states
+        numbers, keys, states = jax.tree.map(lambda leaf: leaf.reshape(len(lengths), -1, *leaf.shape[1:]), mine)
+        trace, states, done = lax.map(block, (numbers, keys, lengths, states))
+        return *jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (trace, states)), done
 
     return devices.spread(program, mesh, donated=(6,) if begun else ())
 
@@ -208,15 +205,6 @@ def _zeros(leaf: Any, width: int) -> Any:
     return jax.random.split(jax.random.key(0), shape) if is_key(leaf) else np.zeros(shape, leaf.dtype)
 
 
-def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0, shares: int = 1) -> int:
-    """Runs in a chunk: on each device a power of two, within what it likes and what the budget holds."""
-    size = -(-size // shares)
-    most = lanes or (CPU_LANES if jax.default_backend() == "cpu" else LANES)
-    if run_bytes:
-        most = max(1, min(most, BUDGET // run_bytes))
-    return shares * min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
-
-
 def step_examples(build: Build, numbers: Mapping[str, Array], data: PyTree) -> int:
     """The examples of a step of these runs, `devices.examples_of` it: numbers `[R, ...]`."""
     concrete = {name: column[0] for name, column in numbers.items()}
@@ -226,16 +214,6 @@ def step_examples(build: Build, numbers: Mapping[str, Array], data: PyTree) -> i
 def is_long(data: PyTree) -> bool:
     """Whether runs are long ones: a problem with data costs more in a step than a dispatch does."""
     return bool(jax.tree.leaves(data))
-
-
-def lanes_for(states: State, long: bool) -> int:
-    """Runs to go side by side on a device, given the state of one: `[1, ...]`."""
-    on_cpu = jax.default_backend() == "cpu"
-    if not on_cpu and not long:
-        return LANES
-    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
-    room = (CACHE if on_cpu else MEMORY) // max(1, state_bytes)
-    return max(1, min(room, LANES)) if long else min(CPU_LANES, max(FEWEST, room))
 
 
 def filled_up(first: int, width: int, size: int) -> np.ndarray:
@@ -285,7 +263,7 @@ def at_each_width(program: Any, options: Mapping[str, Any], ready: Mapping[int, 
         width = len(keys[0])
         with lock:
             if width not in found:
-                found[width] = compile_with(program.lower(numbers, keys, *others), options)
+                found[width] = compile_with(partial(program.lower, numbers, keys, *others), options)
         return found[width](numbers, keys, *others)
 
     return call
@@ -321,16 +299,17 @@ def run_chunks(
     recorded: np.ndarray,
     states: State,
     width: int,
+    lanes: int,
     pool: ThreadPoolExecutor,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[slice, Trace, float]]:
     """One chunk after the other as they come: (which runs, {name: `[<=width, T, ...]`}, seconds).
 
-    `states` are `blank` ones, of any width. A window bounds what has been computed and not yet been taken. A chunk that
-    finds no memory is done in halves, and so are those after it.
+    Of the `width` runs of a chunk `lanes` go side by side. `states` are `blank` ones, of any width. A window bounds
+    what has been computed and not yet been taken. A chunk that finds no memory is done in halves, and so are those
+    after it.
     """
     size, most = len(seeds), width
-    lengths = devices.divided(np.diff(recorded, prepend=0).astype(np.int32), mesh)
     x64 = jax.dtypes.canonicalize_dtype(float) == np.float64  # each thread has its own setting
 
     @lru_cache(maxsize=1)
@@ -341,6 +320,7 @@ def run_chunks(
         numbers, keys = first_rows(columns, seeds, first, now)
         keys = keys if mesh is None else devices.put(keys, mesh)
         chunks = -(-(size - first) // (now * cores()))
+        lengths = lengths_of(recorded, now, lanes, mesh)
         trace = drive(slice(first, last), numbers, keys, lengths, blanks(now), chunks)
         return {name: np.asarray(a)[: last - first] for name, a in trace.items()}
 

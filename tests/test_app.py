@@ -195,7 +195,7 @@ def test_long_sweeps_are_written_in_units_and_chunks_and_lose_nothing(tmp_path, 
     from collections import Counter
 
     monkeypatch.setattr(execute, "UNIT_RUNS", 100)
-    monkeypatch.setattr("optlab.sweep.CPU_LANES", 64)
+    monkeypatch.setattr("optlab.widths.CPU_LANES", 64)
     rates = np.linspace(0.001, 0.1, 300)
     groups, _ = plan.groups([configuration("adam", "beale")], [axis("optimizer.learning_rate", *rates.tolist())])
     finished = []

@@ -86,7 +86,7 @@ def test_200_random_runs_are_the_same_in_a_batch_and_alone(tmp_path, composed, m
     rows = {}
     for how in ("batch", "alone"):
         if how == "alone":
-            monkeypatch.setattr("optlab.sweep.CPU_LANES", 1)
+            monkeypatch.setattr("optlab.widths.CPU_LANES", 1)
         execute.execute(groups, execute.Study(tmp_path / how, how, "e", lambda n: None))
         rows[how] = optlab.load(tmp_path / how).runs.set_index("run_id").sort_index()
     batch, alone = rows["batch"], rows["alone"]

@@ -113,7 +113,7 @@ def holding(bytes_of):
     """What `fitted` asks a compiler for: a program of a width that holds so many bytes, or cannot be compiled."""
     tried = []
 
-    def compile_it(width):
+    def compile_for(width):
         tried.append(width)
         held = bytes_of(width)
         if held is None:
@@ -121,7 +121,7 @@ def holding(bytes_of):
         sizes = {"argument_size_in_bytes": held, "output_size_in_bytes": 0, "temp_size_in_bytes": 0}
         return SimpleNamespace(memory_analysis=lambda: SimpleNamespace(**sizes))
 
-    return tried, lambda width, least, most: fitted(lambda width: (width, None), compile_it, width, least, most)
+    return tried, lambda width, least, most: fitted(compile_for, width, least, most)
 
 
 @pytest.mark.parametrize(

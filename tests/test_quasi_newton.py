@@ -70,6 +70,19 @@ def test_a_pair_without_curvature_is_left_out():
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("tx", [scale_by_dense(bfgs_update), scale_by_limited(3)], ids=["dense", "limited"])
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_direction_that_is_not_asked_remembers_what_it_did(tx, forget):
+    x = jnp.array([1.0, 2.0])
+    state = tx.init(x)
+    for k in range(4):
+        _, state = tx.update(jnp.array([1.0, 4.0]) * x / (k + 1), state, x / (k + 1))
+    _, same = tx.update(x, state, 2 * x, forget=jnp.asarray(forget), asked=jnp.asarray(False))
+    jax.tree.map(np.testing.assert_array_equal, same, state)
+    _, changed = tx.update(x, state, 2 * x, forget=jnp.asarray(forget))
+    assert not all(jnp.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (changed, state)), strict=True))
+
+
 def test_bfgs_takes_about_as_many_iterations_on_rosenbrock_as_the_textbook():
     found = optlab.minimize(ROSENBROCK.fn, jnp.array([-1.2, 1.0]), optlab.bfgs(), gtol=1e-5)
     # Nocedal and Wright, chapter 6, report 34 iterations; the search decides a quarter of them.

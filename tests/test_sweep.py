@@ -6,8 +6,9 @@ import optax
 import pytest
 
 import optlab
-from optlab.sweep import BUDGET, CPU_LANES, chunk_width, grid
+from optlab.sweep import grid
 from optlab.types import Status
+from optlab.widths import BUDGET, CPU_LANES, chunk_width
 
 
 def test_a_sweep_in_chunks_gives_what_each_run_gives_alone():
@@ -89,3 +90,24 @@ def test_lanes_that_go_on_in_a_narrower_program_end_as_they_would_have(monkeypat
     assert len(set(statuses)) == 3 and len(set(wide["step"][:, -1])) > 10
     for name in wide:
         np.testing.assert_allclose(narrow[name], wide[name], rtol=1e-9, atol=1e-300, err_msg=name)
+
+
+def test_blocks_that_follow_one_another_in_a_dispatch_end_as_all_lanes_together_do(monkeypatch):
+    """Each narrows on its own, too: some lanes end at once, some in time, some never."""
+    numbers = {"learning_rate": np.random.default_rng(0).permutation(np.logspace(-2.7, 0.5, 150))}
+    problem = optlab.problems.from_surface(optlab.surfaces.quadratic(dim=3, condition=10.0), start=np.full(3, 1e-3))
+    lengths = []
+
+    def sweep(lanes):
+        return optlab.run_sweep(problem, optax.sgd, numbers, steps=1000, gtol=1e-6, lanes=lanes)
+
+    together = sweep(256)
+    monkeypatch.setattr("optlab.narrowing.NARROWEST", 4)
+    monkeypatch.setattr("optlab.narrowing.WORTHWHILE", 0)
+    monkeypatch.setattr("optlab.widths.cores", lambda: 1)
+    over = optlab.narrowing.overwritten
+    monkeypatch.setattr("optlab.narrowing.overwritten", lambda *given: lengths.append(given[3].shape) or over(*given))
+    blocks = sweep(16)
+    assert {shape[0] for shape in lengths} == {4}  # 64 runs a dispatch: the last of three is half empty
+    for name in together:
+        np.testing.assert_allclose(blocks[name], together[name], rtol=1e-9, atol=1e-300, err_msg=name)

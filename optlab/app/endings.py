@@ -11,8 +11,9 @@ import numpy as np
 from optlab import labels
 from optlab.app.build import make_surface, surface_leaves
 from optlab.app.plan import Group, patched
-from optlab.sweep import chunk_width, filled_up
+from optlab.sweep import filled_up
 from optlab.types import Surface, Trace
+from optlab.widths import chunk_width
 
 
 def labels_of(group: Group, trace: Trace) -> list[str]:

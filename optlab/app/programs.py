@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optax
 
 from optlab import devices
@@ -19,29 +18,25 @@ from optlab.app.plan import Group, patched
 from optlab.app.time_limit import within
 from optlab.cores import cores
 from optlab.lanes import compile_with
-from optlab.run import State, recorded_steps
+from optlab.run import recorded_steps
 from optlab.sweep import (
     Program,
     all_at_once,
     at_each_width,
     blank,
-    chunk_width,
     compiled,
     compiler_options,
     first_rows,
     fresh_parameters,
     is_exhausted,
     is_long,
-    lanes_for,
     lie_side_by_side,
     run_chunks,
     step_examples,
     widened,
 )
 from optlab.types import Problem, Trace
-
-#: Width -> a lowered program, and blank states for it.
-Lower = Callable[[int], tuple[Any, State]]
+from optlab.widths import chunk_width, dispatched, lanes_for, lengths_of
 
 
 class Costs(NamedTuple):
@@ -56,7 +51,6 @@ class Fitted(NamedTuple):
     """A program that fits."""
 
     program: Program  #: compiled for this width
-    states: State  #: blank ones: `[width, ...]`
     width: int  #: runs side by side, on all devices together
     held: int  #: bytes that it holds at once on each device
 
@@ -90,47 +84,52 @@ def prepared(
     mesh = devices.mesh_for(group.size, lambda: step_examples(build, first[0], data) if by_rows else 0)
     data = devices.put(data, mesh, None)
     recorded = recorded_steps(config["steps"], config["record"])
-    lengths = devices.divided(np.diff(recorded, prepend=0).astype(np.int32)[: 1 if by_rows else None], mesh)
     one = blank(build, *first, data)
     beside = lie_side_by_side(build, *first, one, group.size, by_rows)
     limits = {"gtol": config["gtol"], "patience": config["patience"]}
     program = compiled(build, probes=probes, begun=by_rows, beside=beside, mesh=mesh, **limits)
 
     @cache
+    def inputs(width):
+        lengths = lengths_of(recorded[: 1 if by_rows else None], width, lanes, mesh)
+        return *first_rows(group.columns, group.seeds, 0, width), lengths, data, 0, True, widened(one, width)
+
     def lower(width):
-        rows, states = first_rows(group.columns, group.seeds, 0, width), widened(one, width)
-        return program.lower(*rows, lengths, data, 0, True, states), states
+        return program.lower(*inputs(width))
 
     options = compiler_options(beside, None if by_rows else group.size * int(recorded[-1]))
     shares = devices.shares(mesh)
-    lanes = lanes_for(one, by_rows)
-    width = chunk_width(group.size, lanes, shares=shares)
+    lanes = lanes_for(one, by_rows, beside)
+    most = lanes if by_rows else dispatched(group.size, lanes, shares)
+    width = chunk_width(group.size, most, shares=shares)
     if not by_rows:
-        rows = jax.tree.leaves(lower(width)[0].out_info)
+        rows = jax.tree.leaves(lower(width).out_info)
         run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in rows) // width
-        width = chunk_width(group.size, lanes, run_bytes, shares)
+        width = chunk_width(group.size, most, run_bytes, shares)
     together = cores() * (1 if mesh is None or jax.default_backend() != "cpu" else mesh.size)  # in the same memory
-    compile_it = once if by_rows else lambda lowered: compile_with(lowered, options)
-    fits = fitted(lower, compile_it, width, shares, budget(config.get("memory")) // together)
+
+    def compile_for(width):
+        return once(lower(width)) if by_rows else compile_with(partial(lower, width), options)
+
+    fits = fitted(compile_for, width, shares, budget(config.get("memory")) // together)
     check_fits(fits.held, config.get("memory"))
     call = at_each_width(program, options, {fits.width: fits.program})
     if by_rows:
         advancing = drive(call, data, fresh_parameters(build), keep)
     else:
         advancing = all_at_once(call, data) if keep.limit is None else within(call, data, keep.limit)
-    costs = Costs(perf_counter() - begun, state_bytes(fits.states), fits.held * shares // fits.width)
-    return run_chunks(advancing, group.columns, group.seeds, recorded, fits.states, fits.width, pool, mesh), costs
+    costs = Costs(perf_counter() - begun, state_bytes(one), fits.held * shares // fits.width)
+    return run_chunks(advancing, group.columns, group.seeds, recorded, one, fits.width, lanes, pool, mesh), costs
 
 
-def fitted(lower: Lower, compile_it: Callable[[Any], Program], width: int, least: int, most: int) -> Fitted:
+def fitted(compile_for: Callable[[int], Program], width: int, least: int, most: int) -> Fitted:
     """The widest program, of `width` or its halves down to `least`, that holds no more than `most` bytes on a device.
 
     What it holds is measured: its compiler says it. The one of the `least` width is returned whatever it holds.
     """
     while True:
         try:
-            lowered, states = lower(width)
-            program = compile_it(lowered)
+            program = compile_for(width)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             if not is_exhausted(error) or width == least:
                 raise
@@ -138,6 +137,6 @@ def fitted(lower: Lower, compile_it: Callable[[Any], Program], width: int, least
             continue
         held = program_bytes(program)
         if held <= most or width == least:
-            return Fitted(program, states, width, held)
+            return Fitted(program, width, held)
         share = int(width // least * most / held)  # less than it was
         width = least * (1 << (share.bit_length() - 1) if share else 1)

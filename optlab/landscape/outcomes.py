@@ -7,7 +7,7 @@ program, and each core takes a tile. The step is that of `optlab.run`, without i
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ import optax
 from jax import lax
 
 from optlab.cores import cores
-from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, side_by_side
+from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, in_one_function, side_by_side
 from optlab.optimizers.counts import zero
 from optlab.run import GTOL, PATIENCE, State, advance, shown, split_key, start
 from optlab.types import Array, Problem, PyTree, Status
@@ -259,7 +259,12 @@ def compiled(build: Build, *, keep: tuple[str, ...], steps: int, gtol: float, pa
         def onward(lane):
             return _onward(case, seed, lane, steps=steps, gtol=gtol, patience=patience)
 
-        return _end(case, lax.while_loop(going, onward, _begun(case, seed, keep, gtol)), keep, steps)
+        def to_the_end(lane):
+            return lax.while_loop(going, onward, lane)
+
+        seeds = lax.pmax(seed, "lanes")
+        end = in_one_function(to_the_end, _begun(case, seed, keep, gtol), known_later=seeds)
+        return _end(case, end, keep, steps)
 
     row: Callable[..., PyTree] = jax.vmap(one, (0, 0, None), axis_name="lanes")
 
@@ -287,8 +292,7 @@ def _once_for_each_shape(program: Any, short: Callable[..., bool]) -> Callable[.
             if shape not in found:
                 beside = short(*inputs)
                 with side_by_side(beside):
-                    lowered = program.lower(*inputs)
-                found[shape] = compile_with(lowered, SIDE_BY_SIDE if beside else {})
+                    found[shape] = compile_with(partial(program.lower, *inputs), SIDE_BY_SIDE if beside else {})
         return found[shape](*inputs)
 
     return call

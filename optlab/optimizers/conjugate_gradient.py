@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optlab.lanes import apart
 from optlab.optimizers.descent import dot, expected_change, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree
@@ -78,12 +79,16 @@ def scale_by_conjugate(beta: str = "pr+", restart: float = 0.2) -> optax.Gradien
             dot(g, g), dot(state.g, state.g), dot(g, y), dot(d, y), dot(g, d), dot(y, y), dot(d, d), dot(state.g, d)
         )
         size = sum(leaf.size for leaf in jax.tree.leaves(g))
-        value = formula(p)
-        far = jnp.abs(dot(g, state.g)) >= restart * p.gg
-        again = forget | (state.since < 0) | ~jnp.isfinite(value) | (far & (state.since >= size))
-        value = jnp.where(again, 0, value)
+
+        def share(p, along, since, forget):
+            value = formula(p)
+            far = jnp.abs(along) >= restart * p.gg
+            again = forget | (since < 0) | ~jnp.isfinite(value) | (far & (since >= size))
+            return jnp.where(again, 0, value), again
+
+        value, again = apart(share, p, dot(g, state.g), state.since, jnp.asarray(forget))
         ascent = jax.tree.map(lambda a, b: a + value.astype(a.dtype) * b, g, state.d)
-        again |= ~(dot(ascent, g) > 0)
+        again = apart(lambda again, slope: again | ~(slope > 0), again, dot(ascent, g))
         ascent = select(again, g, ascent)
         return ascent, ConjugateState(g, ascent, jnp.where(again, 0, state.since + 1))
 

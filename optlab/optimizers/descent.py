@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from optlab.lanes import apart, side_by_side
 from optlab.optimizers.counts import Counts, Progress, nodes, zero
 from optlab.optimizers.hessian import real_type
 from optlab.types import Array, PyTree
@@ -124,13 +125,16 @@ def searching(
 def _begin(machine, first, direction, state, params, value, grad) -> SearchState:
     """A new search from `params`, along -grad where the last one failed or the direction does not descend."""
     failed = state.scalars.failed
-    slope = dot(grad, direction)
-    steepest = failed | ~((slope < 0) & jnp.isfinite(slope))
     length = jnp.sqrt(dot(grad, grad))
-    direction = select(steepest, jax.tree.map(lambda g: -g / jnp.maximum(length, 1).astype(g.dtype), grad), direction)
+
+    def uphill(failed, slope, length):
+        return failed | ~((slope < 0) & jnp.isfinite(slope)), -1 / jnp.maximum(length, 1)
+
+    steepest, share = apart(uphill, failed, dot(grad, direction), length)
+    direction = select(steepest, jax.tree.map(lambda g: share.astype(g.dtype) * g, grad), direction)
     slope = dot(grad, direction).astype(value.dtype)
     flat = ~(slope < 0)  # the gradient is zero, or not a number
-    alpha = jnp.where(steepest, 1, first(state.scalars, value, slope)).astype(value.dtype)
+    alpha = jnp.where(steepest, 1, apart(first, state.scalars, value, slope)).astype(value.dtype)
     scalars = machine.init(value, slope, jnp.where(flat, 0, alpha))
     record = _recorded(state.record, value, length.astype(value.dtype))
     stalled = (failed & state.steepest) | (record.idle >= IDLE)
@@ -172,7 +176,7 @@ def _nested(machine, first, updates, state, params, value, grad, value_fn):
 def _flat(machine, first, updates, state, params, value, grad, value_fn):
     del value_fn
     slope = dot(grad, state.direction).astype(value.dtype)
-    scalars = select(state.scalars.done, state.scalars, machine.step(state.scalars, value, slope))
+    scalars = select(state.scalars.done, state.scalars, apart(machine.step, state.scalars, value, slope))
     going = state._replace(scalars=scalars, progress=state.progress._replace(fresh=jnp.asarray(False)))
     new = select(scalars.done, _begin(machine, first, updates, going, params, value, grad), going)
     trial = _along(new.base, new.direction, new.scalars.alpha)
@@ -206,13 +210,19 @@ class DescentState(NamedTuple):
 
 
 def searched(
-    direction: optax.GradientTransformation, search: optax.GradientTransformationExtraArgs
+    direction: optax.GradientTransformation,
+    search: optax.GradientTransformationExtraArgs,
+    *,
+    selective: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Goes down a direction's update as far as a line search says.
 
     `direction` maps a gradient to an ascent direction, as `optax.scale_by_lbfgs` does. It is asked once an
     iteration, at the accepted points, and told to `forget=` what it has learnt where
     the search had to fall back to steepest descent. A search of optax's makes all its trials within one update.
+
+    A `selective` direction takes ``asked=``, and where that is false leaves its memory as it is: lanes of a batch, of
+    which some ask, then need no choice between two memories.
     """
 
     direction = optax.with_extra_args_support(direction)
@@ -225,8 +235,8 @@ def searched(
         ours = nodes(state.search, SearchState)
         forget = ours[0].steepest if ours else jnp.asarray(False)
 
-        def turn():
-            ascent, memory = direction.update(updates, state.memory, params, forget=forget, **extra)
+        def turn(**which):
+            ascent, memory = direction.update(updates, state.memory, params, forget=forget, **which, **extra)
             return jax.tree.map(jnp.negative, ascent), memory
 
         if extra.get("flat") and ours:
@@ -234,7 +244,10 @@ def searched(
             idle = jax.tree.map(jnp.zeros_like, updates)
             _, looked = search.update(idle, state.search, params, **extra)
             fresh = nodes(looked, SearchState)[0].progress.fresh
-            descent, memory = lax.cond(fresh, turn, lambda: (idle, state.memory))
+            if selective and side_by_side.value:
+                descent, memory = turn(asked=fresh)
+            else:
+                descent, memory = lax.cond(fresh, turn, lambda: (idle, state.memory))
         else:
             descent, memory = turn()
         steps, found = search.update(descent, state.search, params, **extra)

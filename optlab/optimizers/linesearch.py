@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
+from optlab.lanes import apart
 from optlab.optimizers.descent import Machine, after_trial, dot, scalars, searching, select, unit_step  # noqa: F401
 from optlab.types import Array
 
@@ -98,10 +99,16 @@ def strong_wolfe(
         new = Bracket(low, f_low, m_low, high, f_high, m_high, closed, jnp.abs(b.high - b.low))
         narrow = jnp.abs(high - low) <= jnp.finfo(f.dtype).eps * jnp.maximum(low, high)
         failed = ~done & ((trials >= max_trials) | (closed & narrow))
-        alpha = jnp.where(closed, _zoom(new, b), _extrapolate(new))
+        alpha = apart(_next, new, b)
         return after_trial(state, alpha, done, failed, low)._replace(trials=trials, more=new)
 
     return searching(Machine(init, step), first)
+
+
+def _next(new: Bracket, before: Bracket) -> Array:
+    """The next trial."""
+    cubic = apart(_cubic, new.low, new.f_low, new.m_low, new.high, new.f_high, new.m_high)
+    return jnp.where(new.closed, _zoom(new, before, cubic), _extrapolate(new, cubic))
 
 
 def _cubic(a, fa, ma, b, fb, mb) -> Array:
@@ -112,14 +119,13 @@ def _cubic(a, fa, ma, b, fb, mb) -> Array:
     return b - (b - a) * (mb + d2 - d1) / (mb - ma + 2 * d2)
 
 
-def _zoom(b: Bracket, before: Bracket) -> Array:
+def _zoom(b: Bracket, before: Bracket, cubic: Array) -> Array:
     """The next trial within the interval: cubic, kept off the ends; halved where that is slow or undefined.
 
     It may come within a hundredth of an end: from a first step far too long a parabola's minimizer is then found at
     the second trial, where a tenth would take one for each power of ten.
     """
     width = b.high - b.low
-    cubic = _cubic(b.low, b.f_low, b.m_low, b.high, b.f_high, b.m_high)
     near, far = b.low + 0.01 * width, b.high - 0.01 * width
     inside = jnp.clip(cubic, jnp.minimum(near, far), jnp.maximum(near, far))
     slow = before.closed & (jnp.abs(width) > 0.66 * b.width)
@@ -128,10 +134,9 @@ def _zoom(b: Bracket, before: Bracket) -> Array:
     return jnp.where(jnp.isfinite(b.f_high) & jnp.isfinite(b.m_high), guess, b.low + 0.1 * width)
 
 
-def _extrapolate(b: Bracket) -> Array:
+def _extrapolate(b: Bracket, cubic: Array) -> Array:
     """The next trial beyond `low`, which was reached from `high`."""
     stretch = b.low - b.high
-    cubic = _cubic(b.high, b.f_high, b.m_high, b.low, b.f_low, b.m_low)
     ahead = jnp.where(jnp.isfinite(cubic) & (cubic > b.low), cubic, b.low + 4 * stretch)
     return jnp.clip(ahead, b.low + 1.1 * stretch, b.low + 4 * stretch)
 

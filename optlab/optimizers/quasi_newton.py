@@ -16,8 +16,8 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.lanes import innermost, symmetric_product
-from optlab.optimizers.descent import dot, searched
+from optlab.lanes import apart, innermost, symmetric_product
+from optlab.optimizers.descent import dot, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array
 
@@ -71,21 +71,26 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         x, _ = ravel_pytree(params)
         return DenseState(jnp.eye(x.size, dtype=x.dtype), x, jnp.zeros_like(x), jnp.full((), -1, jnp.int32))
 
-    def step(updates, state, params, *, forget=False, **unused):
+    def changes(s, y, Hy, learn):
+        return [(jnp.where(learn, a, 0), jnp.where(learn, b, 0)) for a, b in update(s, y, Hy)]
+
+    def step(updates, state, params, *, forget=False, asked=True, **unused):
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
         learnt = jnp.where(forget, -1, state.pairs)
-        good, first = (learnt >= 0) & _good(s, y), learnt == 0
+        good, first = asked & (learnt >= 0) & _good(s, y), learnt == 0
         scale = dot(s, y) / dot(y, y)
         # With both products of the old H, all the rest is one pass over it: it is never read again once changed.
         Hy, d = (jnp.where(first, scale * v, symmetric_product(state.H, v)) for v in (y, g))
-        change = [(jnp.where(good, a, 0), jnp.where(good, b, 0)) for a, b in update(s, y, Hy)]
-        begun = jnp.where(good & first, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
+        change = apart(changes, s, y, Hy, good)
+        scale = apart(jnp.where, good & first, scale, jnp.zeros_like(scale))
+        begun = jnp.where(scale > 0, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
         for a, b in change:
             d = d + dot(b, g) * a + dot(a, g) * b
         pairs = jnp.where(good | (learnt < 0), learnt + 1, learnt)
         d = jnp.where(pairs > 0, d, g / jnp.maximum(jnp.sqrt(dot(g, g)), 1))
-        return unravel(d), DenseState(updated(begun, change), x, g, pairs)
+        there = select(asked, (x, g, pairs), (state.x, state.g, state.pairs))
+        return unravel(d), DenseState(updated(begun, change), *there)
 
     return optax.GradientTransformationExtraArgs(init, step)
 
@@ -98,7 +103,7 @@ def bfgs(linesearch: optax.GradientTransformationExtraArgs | None = None) -> opt
     Stores d^2 numbers and costs O(d^2) and about 1.2 values and gradients an iteration. Source: Broyden, Fletcher,
     Goldfarb, Shanno (1970); Nocedal and Wright (2006), alg. 6.1.
     """
-    return searched(scale_by_dense(bfgs_update), linesearch or strong_wolfe())
+    return searched(scale_by_dense(bfgs_update), linesearch or strong_wolfe(), selective=True)
 
 
 def dfp(linesearch: optax.GradientTransformationExtraArgs | None = None) -> optax.GradientTransformationExtraArgs:
@@ -107,7 +112,7 @@ def dfp(linesearch: optax.GradientTransformationExtraArgs | None = None) -> opta
     x <- x - alpha H g with H learnt by `dfp_update`; the search is strong Wolfe with c2 = 0.1 by default. Memory
     and cost as `bfgs`. Source: Davidon (1959), Fletcher and Powell (1963); Nocedal and Wright (2006), eq. 6.15.
     """
-    return searched(scale_by_dense(dfp_update), linesearch or strong_wolfe(c2=0.1))
+    return searched(scale_by_dense(dfp_update), linesearch or strong_wolfe(c2=0.1), selective=True)
 
 
 class LimitedState(NamedTuple):
@@ -132,22 +137,24 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
         pairs = jnp.zeros((memory, x.size), x.dtype)
         return LimitedState(pairs, pairs, jnp.zeros(memory, x.dtype), x, jnp.zeros_like(x), jnp.asarray(False))
 
-    def update(updates, state, params, *, forget=False, **unused):
+    def update(updates, state, params, *, forget=False, asked=True, **unused):
         (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
         s, y = x - state.x, g - state.g
-        good = state.begun & _good(s, y)
-        old = jnp.where(forget, 0, state.rho)
+        good = asked & state.begun & _good(s, y)
+        old = jnp.where(asked & forget, 0, state.rho)
 
         # The newest pair goes in front. An index that says where would differ from lane to lane in a
         # batch, and make each update a scatter.
         def pushed(new, old):
-            return jnp.where(good, jnp.concatenate([new[None], old[:-1]]), old)
+            return jnp.where(learn > 0, jnp.concatenate([new[None], old[:-1]]), old)
 
+        learn = apart(lambda good: good.astype(x.dtype), good)  # as wide as what it chooses among
         S, Y = pushed(s, state.S), pushed(y, state.Y)
         rho = pushed(1 / dot(s, y), old)
         d = two_loops(S, Y, rho, g)
         d = jnp.where(rho[0] > 0, d, g / jnp.maximum(jnp.sqrt(dot(g, g)), 1))
-        return unravel(d), LimitedState(S, Y, rho, x, g, jnp.asarray(True))
+        there = select(asked, (x, g, jnp.asarray(True)), (state.x, state.g, state.begun))
+        return unravel(d), LimitedState(S, Y, rho, *there)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -189,4 +196,4 @@ def lbfgs(
     """
     if memory < 1:
         raise ValueError(f"memory must be at least 1, not {memory}")
-    return searched(scale_by_limited(memory), linesearch or strong_wolfe())
+    return searched(scale_by_limited(memory), linesearch or strong_wolfe(), selective=True)
