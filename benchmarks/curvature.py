@@ -160,6 +160,7 @@ def _lane(optimizer, starts) -> tuple[float, float]:
 
     import optlab
     from optlab import narrowing, sweep, widths
+    from optlab.lanes import in_one_functions
     from optlab.metrics.costs import NOMINAL
     from optlab.run import recorded_steps
 
@@ -173,9 +174,10 @@ def _lane(optimizer, starts) -> tuple[float, float]:
     first = sweep.first_rows(columns, seeds, 0, 1)
     one = sweep.blank(build, *first, ())
     beside = sweep.lie_side_by_side(build, *first, one, len(starts), long=False)
-    lanes = widths.lanes_for(one, long=False, beside=beside)
+    options = sweep.compiler_options(beside, sweep.FEW + 1)
+    lanes = widths.lanes_for(one, long=False, in_one=in_one_functions(options))
     program = sweep.compiled(build, probes={}, gtol=1e-5, beside=beside)
-    drive = sweep.all_at_once(sweep.at_each_width(program, sweep.compiler_options(beside, sweep.FEW + 1)), ())
+    drive = sweep.all_at_once(sweep.at_each_width(program, options), ())
     product = NOMINAL["hvp"] / (NOMINAL["value"] + NOMINAL["gradient"])
     found: list = []
 

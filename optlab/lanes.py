@@ -33,7 +33,7 @@ SIDE_BY_SIDE = {
 #: ``with side_by_side(True):`` what is batched within has its lanes innermost, in loops that say where by `innermost`.
 side_by_side = jax.make_user_context(False)
 
-_allowed = jax.make_user_context(True)  # whether `in_one_function` may do what it is for,
+_allowed = jax.make_user_context(False)  # whether `in_one_function` may do what it is for,
 _in_one = jax.make_user_context(False)  # and whether it does
 
 #: Operations for which XLA calls a library, or emits code that a function of its own cannot hold.
@@ -128,15 +128,28 @@ def _calls_out(jaxpr: Any) -> bool:
     return not CALLS_OUT.isdisjoint(eqn.primitive.name for part in _programs(jaxpr) for eqn in part.eqns)
 
 
+def in_one_functions(options: Mapping[str, Any]) -> bool:
+    """Whether with these options loops become one function each, which takes longer: not where XLA is to be quick."""
+    return dict(options) == SIDE_BY_SIDE
+
+
+def lowered_for(lower: Callable[[], Any], options: Mapping[str, Any]) -> Any:
+    """What `lower()` returns, as `compile_with` will have it first."""
+    with _allowed(in_one_functions(options)):
+        return lower()
+
+
 def compile_with(lower: Callable[[], Any], options: Mapping[str, Any]) -> Any:
     """What `lower()` returns, compiled with these options of XLA's, or without if this release of it lacks one.
 
     Batching may have put an operation into a loop that a function of its own cannot hold: then it is not one.
     """
     if options:
-        for allowed in (True, False):
-            with suppress(jax.errors.JaxRuntimeError), _allowed(allowed):
-                return lower().compile(dict(options))
+        with suppress(jax.errors.JaxRuntimeError):
+            return lowered_for(lower, options).compile(dict(options))
+    if in_one_functions(options):
+        with suppress(jax.errors.JaxRuntimeError):
+            return lower().compile(dict(options))
     return lower().compile()
 
 

@@ -22,7 +22,7 @@ from optlab import devices
 from optlab import probes as asking
 from optlab.cores import cores
 from optlab.devices import is_key
-from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, side_by_side
+from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, in_one_functions, side_by_side
 from optlab.narrowing import to_the_end
 from optlab.run import GTOL, PATIENCE, State, evaluate, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
@@ -110,9 +110,10 @@ def run_sweep(
     program = compiled(build, probes=probes, gtol=gtol, patience=patience, begun=by_rows, beside=beside, mesh=mesh)
     data = devices.put(data, mesh, None)
     shares = devices.shares(mesh)
-    lanes = chunk_width(size, lanes or lanes_for(one, by_rows, beside))
+    options = compiler_options(beside, None if by_rows else size * steps)
+    lanes = chunk_width(size, lanes or lanes_for(one, by_rows, in_one_functions(options)))
     width = chunk_width(size, lanes if by_rows else dispatched(size, lanes, shares), shares=shares)
-    call = at_each_width(program, compiler_options(beside, None if by_rows else size * steps))
+    call = at_each_width(program, options)
     drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, lanes, pool, mesh)

@@ -28,7 +28,7 @@ BUDGET = 2**27
 #: long runs elsewhere.
 CACHE, MEMORY = 2**20, 2**31
 
-#: The same of lanes that lie side by side: their loop is one function, in which starting an operation costs nothing.
+#: The same where a loop is one function, in which to start an operation costs nothing.
 NEAR = 2**17
 
 
@@ -41,13 +41,16 @@ def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0, shares:
     return shares * min(1 << (size - 1).bit_length(), 1 << (most.bit_length() - 1))
 
 
-def lanes_for(states: Any, long: bool, beside: bool = False) -> int:
-    """Runs to go side by side on a device, given the state of one: `[1, ...]`; of short ones a power of two."""
+def lanes_for(states: Any, long: bool, in_one: bool = False) -> int:
+    """Runs to go side by side on a device, given the state of one: `[1, ...]`; of short ones a power of two.
+
+    `in_one`: whether their loop is one function, see `lanes.in_one_functions`.
+    """
     on_cpu = jax.default_backend() == "cpu"
     if not on_cpu and not long:
         return LANES
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
-    room = (NEAR if beside else CACHE if on_cpu else MEMORY) / max(1, state_bytes)
+    room = (NEAR if in_one else CACHE if on_cpu else MEMORY) / max(1, state_bytes)
     if long:
         return max(1, min(int(room), LANES))
     return min(CPU_LANES, max(FEWEST, 1 << round(math.log2(room))) if room > 1 else FEWEST)

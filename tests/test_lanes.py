@@ -95,7 +95,7 @@ def test_as_many_runs_side_by_side_as_the_cache_holds():
     assert FEWEST < lanes_for(states(500), long=False) < CPU_LANES
     assert lanes_for(states(10**6), long=False) == FEWEST
     assert lanes_for(states(10**6), long=True) == 1
-    assert FEWEST < lanes_for(states(50), long=False, beside=True) < lanes_for(states(50), long=False)
+    assert FEWEST < lanes_for(states(50), long=False, in_one=True) < lanes_for(states(50), long=False)
 
 
 def test_a_dispatch_takes_several_blocks_of_lanes_if_there_is_enough_for_every_core():

@@ -17,7 +17,7 @@ from optlab.app.memory import budget, check_fits, program_bytes, state_bytes
 from optlab.app.plan import Group, patched
 from optlab.app.time_limit import within
 from optlab.cores import cores
-from optlab.lanes import compile_with
+from optlab.lanes import compile_with, in_one_functions, lowered_for
 from optlab.run import recorded_steps
 from optlab.sweep import (
     Program,
@@ -99,11 +99,11 @@ def prepared(
 
     options = compiler_options(beside, None if by_rows else group.size * int(recorded[-1]))
     shares = devices.shares(mesh)
-    lanes = lanes_for(one, by_rows, beside)
+    lanes = lanes_for(one, by_rows, in_one_functions(options))
     most = lanes if by_rows else dispatched(group.size, lanes, shares)
     width = chunk_width(group.size, most, shares=shares)
     if not by_rows:
-        rows = jax.tree.leaves(lower(width).out_info)
+        rows = jax.tree.leaves(lowered_for(partial(lower, width), options).out_info)
         run_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in rows) // width
         width = chunk_width(group.size, most, run_bytes, shares)
     together = cores() * (1 if mesh is None or jax.default_backend() != "cpu" else mesh.size)  # in the same memory
