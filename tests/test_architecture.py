@@ -15,7 +15,7 @@ FLOORS = [
     {"types", "cores", "devices", "markup", "lanes", "lapack"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "oracle_costs", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
-    {"training_loop", "narrowing", "explorer"},
+    {"training_loop", "narrowing", "widths", "explorer"},
     {"sweep", "labels"},
     {"app"},
 ]
