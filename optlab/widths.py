@@ -59,9 +59,9 @@ def lanes_for(states: Any, long: bool, in_one: bool = False) -> int:
 def dispatched(size: int, lanes: int, shares: int = 1) -> int:
     """Of `size` short runs those that a dispatch takes on a device, one block of `lanes` side by side after another.
 
-    It takes longer than it costs to begin, and no core waits for another's last one for long.
+    So it takes longer than it costs to begin; each core has one at least.
     """
-    blocks = min(CPU_LANES // lanes, size // (2 * cores() * lanes * shares))
+    blocks = min(CPU_LANES // lanes, size // (cores() * lanes * shares))
     return lanes * max(1, blocks)
 
 
