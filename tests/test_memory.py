@@ -58,9 +58,9 @@ def test_a_batch_that_finds_no_memory_is_done_in_halves(error, monkeypatch):
     monkeypatch.setenv("OPTLAB_CORES", "1")  # one chunk after the other
     wanted = rosenbrock(21, lanes=8)
     tried = out_of_memory_beyond(2, error, monkeypatch)
-    with pytest.warns(UserWarning, match="no memory for [84] runs side by side; going on with [42]"):
+    with pytest.warns(UserWarning, match="no memory for (16|8|4) runs side by side; going on with [842]"):
         found = rosenbrock(21, lanes=8)
-    assert tried == [8, 4, *[2] * 11]  # and those after it begin with what fits
+    assert tried == [16, 8, 4, *[2] * 11]  # two blocks at first; and those after it begin with what fits
     for name in wanted:
         # Other vector widths round differently; 50 steps of Adam amplify that by less than 1e4.
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-11, atol=1e-11, err_msg=name)
