@@ -67,6 +67,7 @@ def dispatched(size: int, lanes: int, shares: int = 1) -> int:
 
 def lengths_of(recorded: np.ndarray, width: int, lanes: int, mesh: Mesh | None) -> np.ndarray:
     """The steps before each recorded one, for each block of a chunk: `[B, T]`; `[T]` if it is one."""
-    count = devices.shares(mesh) * max(1, width // (devices.shares(mesh) * lanes))
+    shares = devices.shares(mesh)
+    count = shares * max(1, width // (shares * lanes))
     lengths = np.diff(recorded, prepend=0).astype(np.int32)
     return lengths if count == 1 else np.tile(lengths, (count, 1))

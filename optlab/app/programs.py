@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -89,13 +89,10 @@ def prepared(
     limits = {"gtol": config["gtol"], "patience": config["patience"]}
     program = compiled(build, probes=probes, begun=by_rows, beside=beside, mesh=mesh, **limits)
 
-    @cache
-    def inputs(width):
-        lengths = lengths_of(recorded[: 1 if by_rows else None], width, lanes, mesh)
-        return *first_rows(group.columns, group.seeds, 0, width), lengths, data, 0, True, widened(one, width)
-
     def lower(width):
-        return program.lower(*inputs(width))
+        lengths = lengths_of(recorded[: 1 if by_rows else None], width, lanes, mesh)
+        rows = first_rows(group.columns, group.seeds, 0, width)
+        return program.lower(*rows, lengths, data, 0, True, widened(one, width))
 
     options = compiler_options(beside, None if by_rows else group.size * int(recorded[-1]))
     shares = devices.shares(mesh)

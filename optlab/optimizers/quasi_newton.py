@@ -142,13 +142,13 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
         s, y = x - state.x, g - state.g
         good = asked & state.begun & _good(s, y)
         old = jnp.where(asked & forget, 0, state.rho)
+        learn = apart(lambda good: good.astype(x.dtype), good)  # as wide as what it chooses among
 
         # The newest pair goes in front. An index that says where would differ from lane to lane in a
         # batch, and make each update a scatter.
         def pushed(new, old):
             return jnp.where(learn > 0, jnp.concatenate([new[None], old[:-1]]), old)
 
-        learn = apart(lambda good: good.astype(x.dtype), good)  # as wide as what it chooses among
         S, Y = pushed(s, state.S), pushed(y, state.Y)
         rho = pushed(1 / dot(s, y), old)
         d = two_loops(S, Y, rho, g)
