@@ -33,8 +33,10 @@ SIDE_BY_SIDE = {
 #: ``with side_by_side(True):`` what is batched within has its lanes innermost, in loops that say where by `innermost`.
 side_by_side = jax.make_user_context(False)
 
-_allowed = jax.make_user_context(False)  # whether `in_one_function` may do what it is for,
-_in_one = jax.make_user_context(False)  # and whether it does
+_allowed = jax.make_user_context(False)  # whether `in_one_function` may do what it is for
+
+#: Whether it does: whether what is traced becomes part of a function of the machine's code.
+in_one = jax.make_user_context(False)
 
 #: Operations for which XLA calls a library, or emits code that a function of its own cannot hold.
 CALLS_OUT = {
@@ -80,7 +82,7 @@ def in_one_function(loop: Callable[..., PyTree], *carried: PyTree, known_later: 
     """
     if not (side_by_side.value and _allowed.value):
         return loop(*carried)
-    with _in_one(True):
+    with in_one(True):
         closed, ends = jax.make_jaxpr(loop, return_shape=True)(*carried)
     if _calls_out(closed.jaxpr):
         return loop(*carried)
@@ -113,7 +115,7 @@ def apart(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
     Otherwise XLA repeats what it takes for cheap in each loop that reads it, so that what is said of a lane is computed
     for each number of it; and of a long chain of choices the machine makes branches, which serve one lane at a time.
     """
-    if not _in_one.value:
+    if not in_one.value:
         return function(*arguments)
     return _called(jax.jit(lambda *inner: innermost(function(*innermost(inner))))(*arguments), inlineable="false")
 

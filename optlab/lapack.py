@@ -2,24 +2,30 @@
 
 XLA's CPU kernels share a batch among the threads of a pool and wait for them, on threads of that same pool: two
 programs (or two factorizations of one) at once can wait for ever, and on two cores they did. A kernel for one matrix
-waits for nobody, and from three dimensions on costs the same. Other backends take batches as they are.
+waits for nobody, and from three dimensions on costs the same. Other backends take batches as they are. Where lanes lie
+side by side in one function, which can call nobody, linear systems are solved by `elimination`.
 """
 
-import functools
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from optlab import elimination
+from optlab.lanes import in_one
 from optlab.types import Array
 
 
-def _by_lane(function: Callable[..., Any]) -> Callable[..., Any]:
+def _by_lane(function: Callable[..., Any], together: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """`together`: the same without LAPACK."""
     one_by_one = jax.custom_batching.sequential_vmap(function)
 
-    @functools.wraps(function)
+    @wraps(function)
     def call(*matrices: Array) -> Any:
+        if together and in_one.value:
+            return together(*matrices)
         return (one_by_one if jax.default_backend() == "cpu" else function)(*matrices)
 
     return call
@@ -52,19 +58,19 @@ def svd(A: Array) -> tuple[Array, Array, Array]:
     return U, sigma, Vt
 
 
-@_by_lane
+@partial(_by_lane, together=elimination.cholesky)
 def cholesky(H: Array) -> Array:
     """L, a lower triangle, with H = L L'; not a number where H is not positive definite."""
     return jnp.linalg.cholesky(H, symmetrize_input=False)
 
 
-@_by_lane
+@partial(_by_lane, together=elimination.cholesky_solve)
 def cholesky_solve(L: Array, g: Array) -> Array:
     """x with L L' x = g: `[d]`."""
     return jax.scipy.linalg.cho_solve((L, True), g)
 
 
-@_by_lane
+@partial(_by_lane, together=elimination.solve)
 def solve(H: Array, g: Array) -> Array:
     """x with H x = g: `[d]`."""
     return jnp.linalg.solve(H, g)
