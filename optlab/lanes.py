@@ -59,18 +59,18 @@ def are_short(function: Callable[..., Any], *lanes: PyTree) -> bool:
 
 def _lengths(jaxpr: Any) -> Iterator[int]:
     """Of all axes of all values in a program, and in those within it."""
-    for part in _programs(jaxpr):
+    for part in programs(jaxpr):
         for var in (*part.invars, *part.constvars, *(var for eqn in part.eqns for var in eqn.outvars)):
             yield from var.aval.shape
 
 
-def _programs(jaxpr: Any) -> Iterator[Any]:
+def programs(jaxpr: Any) -> Iterator[Any]:
     """A program and those within it."""
     yield jaxpr
     for eqn in jaxpr.eqns:
         for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
             if hasattr(inner, "eqns"):
-                yield from _programs(getattr(inner, "jaxpr", inner))
+                yield from programs(getattr(inner, "jaxpr", inner))
 
 
 def in_one_function(loop: Callable[..., PyTree], *carried: PyTree, known_later: Array) -> PyTree:
@@ -127,7 +127,7 @@ def _called(results: PyTree, **how: str) -> PyTree:
 
 
 def _calls_out(jaxpr: Any) -> bool:
-    return not CALLS_OUT.isdisjoint(eqn.primitive.name for part in _programs(jaxpr) for eqn in part.eqns)
+    return not CALLS_OUT.isdisjoint(eqn.primitive.name for part in programs(jaxpr) for eqn in part.eqns)
 
 
 def in_one_functions(options: Mapping[str, Any]) -> bool:

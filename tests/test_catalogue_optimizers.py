@@ -12,7 +12,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from omegaconf import OmegaConf
 
+import optlab
 import optlab.app.study  # noqa: F401  knows what a file may ask of the problem
+from optlab.lanes import programs
 
 CATALOGUE = sorted(Path(__file__).parent.parent.glob("conf/optimizer/*.yaml"))
 CONTROLS = {"stay", "random_walk"}  # there to be worse than any optimizer; see `test_controls`
@@ -83,3 +85,30 @@ def test_it_goes_downhill_in_a_bowl_in_both_precisions_with_a_traced_rate(path):
         values = jax.vmap(value)(params)
         assert np.isfinite(values).all()
         assert (values < value(start)).all()
+
+
+def conditions(jaxpr):
+    """Those of all while loops in a program."""
+    for part in programs(jaxpr):
+        for eqn in part.eqns:
+            if eqn.primitive.name == "while":
+                yield eqn.params["cond_jaxpr"].jaxpr
+
+
+@each
+def test_the_conditions_of_its_loops_only_read(path):
+    """Of a batch a condition is evaluated for the loop and again for each lane, each time fused with other operations:
+    rounding in it may tell the loop to go on and every lane to stay, for ever."""
+    make, config = read(path)
+    optimizer = optax.with_extra_args_support(make(**build(config)))
+    fun, x = optlab.surfaces.rosenbrock(dim=3).fn, jnp.ones(3)
+
+    def update(x):
+        known = {"residual_fn": lambda x: x * x[0], "split_fn": (lambda x: x * x[0], lambda r: jnp.sum(r**2))}
+        value, grad = jax.value_and_grad(fun)(x)
+        return optimizer.update(grad, optimizer.init(x), x, value=value, grad=grad, value_fn=fun, **known)
+
+    for condition in conditions(jax.make_jaxpr(update)(x).jaxpr):
+        for part in programs(condition):
+            computed = [var.aval.dtype for eqn in part.eqns for var in eqn.outvars]
+            assert not any(jnp.issubdtype(dtype, jnp.floating) for dtype in computed)

@@ -181,19 +181,20 @@ def _damping(model: ScaledModel, radius: Array) -> Array:
     it rises from 0 to the root monotonically.
     """
 
-    def too_long(carry):
-        damping, trials = carry
-        return (jnp.linalg.norm(_damped(model, damping)) > 1.1 * radius) & (trials < 60)
-
-    def newton(carry):
-        damping, trials = carry
+    def at(damping):
         q = _damped(model, damping)
         length = jnp.linalg.norm(q)
         square = jnp.where(model.sigma > 0, model.sigma**2 + damping, 1)
-        return damping + (length / radius - 1) * length**2 / jnp.sum(q**2 / square), trials + 1
+        step = (length / radius - 1) * length**2 / jnp.sum(q**2 / square)
+        return damping, step, length > 1.1 * radius
 
-    start = (jnp.zeros_like(radius), jnp.zeros((), jnp.int32))
-    return lax.while_loop(too_long, newton, start)[0]
+    def onward(carry):
+        damping, step, _, trials = carry
+        return *at(damping + step), trials + 1
+
+    # The condition only reads, see `trust_region`: in a batch it must not compute what rounding decides.
+    start = *at(jnp.zeros_like(radius)), jnp.zeros((), jnp.int32)
+    return lax.while_loop(lambda carry: carry[2] & (carry[3] < 60), onward, start)[0]
 
 
 def levenberg_marquardt(initial_radius: float | Array = 100.0) -> optax.GradientTransformationExtraArgs:

@@ -131,8 +131,10 @@ def _gradient(residual, x: Array) -> Array:
 def _cgls(push, pull, r: Array, g: Array, damping: Array, tolerance: Array, limit: int) -> Inner:
     """The p with |J^T (r + J p) + damping p| <= tolerance |g|, where g = J^T r, or that after `limit` products."""
 
+    enough = tolerance**2 * (g @ g)  # not within the condition, which in a batch must only read, see `trust_region`
+
     def unfinished(now: Inner) -> Array:
-        return (now.left > tolerance**2 * (g @ g)) & (now.products < limit)
+        return (now.left > enough) & (now.products < limit)
 
     def step(now: Inner) -> Inner:
         Jd = push(now.way)

@@ -54,6 +54,15 @@ class Verdict(NamedTuple):
     length: Array  #: of the step
 
 
+class Shift(NamedTuple):
+    """One turn of the search for the shift of the Hessian."""
+
+    mu: Array  #: the shift less the pole
+    p: Array  #: the step that it gives: `[d]`
+    step: Array  #: by how much Newton's method would change mu
+    far: Array  #: whether p is too long, and mu changes by more than rounding
+
+
 def trying(
     size: float | Array,
     remember: Callable[[int, Any], PyTree],
@@ -160,19 +169,17 @@ def _shifted(w: Array, g: Array, lower: Array, reach: Callable[[Array], tuple[Ar
         bound, slope = reach(mu - w[0])
         excess = 1 / bound - 1 / size
         rise = jnp.sum(p * p / (gap + mu)) / size**3 + slope / bound**2
-        return p, size > bound, excess / rise
+        step = excess / rise
+        return Shift(mu, p, step, (size > bound) & (step > 4 * jnp.finfo(mu.dtype).eps * mu))
 
-    def newton(carry):
-        mu, k = carry
-        return mu + at(mu)[2], k + 1
+    def onward(carry):
+        shift, k = carry
+        return at(shift.mu + shift.step), k + 1
 
-    def far(carry):
-        mu, k = carry
-        _, outside, step = at(mu)
-        return outside & (step > 4 * jnp.finfo(mu.dtype).eps * mu) & (k < 100)
-
-    mu, _ = lax.while_loop(far, newton, (lower, jnp.zeros((), jnp.int32)))
-    return at(mu)[0]
+    # In a batch a condition is evaluated twice, each time fused with other operations. If it computed what rounding
+    # decides, the two might differ, and a loop go on for ever of which no lane does. So it reads what is carried.
+    start = at(lower), jnp.zeros((), jnp.int32)
+    return lax.while_loop(lambda carry: carry[0].far & (carry[1] < 100), onward, start)[0].p
 
 
 def _decrease(w: Array, g: Array, p: Array) -> Array:
