@@ -92,7 +92,7 @@ def batch(quick: bool) -> list[Row]:
         found.append(Row("bare value and gradient", measured=f"{bare * 1e9:.0f} ns a lane and evaluation"))
         optax_cost = _optax(starts[: sizes[0]])
         found.append(Row("optax.lbfgs, vmap", measured=f"{optax_cost * 1e6:.0f} us a lane"))
-        for name in ("bfgs", "lbfgs", "nonlinear_cg", "modified_newton"):
+        for name in ("bfgs", "lbfgs", "nonlinear_cg", "newton", "modified_newton"):
             for size in sizes:
                 cost, evaluations = _lane(getattr(optlab, name)(), starts[:size])
                 ratio = cost / (bare * evaluations)

@@ -29,8 +29,7 @@ def main(count: int, runs: int, steps: int) -> float:
     width = widths.chunk_width(runs, shares=devices.shares(mesh))
     states = sweep.blank(build, *sweep.first_rows(columns, seeds, 0, 1), ())
     program = sweep.compiled(build, probes={}, gtol=0.0, mesh=mesh)
-    call = sweep.at_each_width(program, sweep.compiler_options(False, sweep.FEW + 1))
-    drive = sweep.all_at_once(call, ())
+    drive = sweep.all_at_once(sweep.at_each_width(program, sweep.compiler_options(False, sweep.FEW + 1)), ())
 
     def whole():
         with ThreadPoolExecutor(1) as pool:

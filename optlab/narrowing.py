@@ -25,7 +25,7 @@ def narrower(width: int) -> int:
 
 
 def to_the_end(
-    program: Callable[..., tuple[Trace, Any, Array]],
+    program_for: Callable[..., Callable[..., tuple[Trace, Any, Array]]],
     numbers: dict[str, np.ndarray],
     keys: tuple[Array, Array],
     lengths: np.ndarray,
@@ -36,19 +36,18 @@ def to_the_end(
     """A chunk until all its lanes have ended or the budget has; `chunks` like it are to come on this core.
 
     `lengths: [T]`, or `[B, T]` of several blocks: each keeps its own lanes, and all go on at one width.
+    `program_for`: see `sweep.at_each_width`.
     """
     blocks = lengths.size // lengths.shape[-1]
     width = len(keys[0]) // blocks
-    begun = time.perf_counter()
-    trace, state, done = program(numbers, keys, lengths, data, narrower(width), True, state)
+    trace, state, left, spent = _dispatched(program_for, numbers, keys, lengths, data, narrower(width), True, state)
     lanes = np.arange(width * blocks)
     while True:
-        left = lengths - np.asarray(done)
         ended = (np.asarray(state.status) != Status.running).reshape(blocks, -1)
         if not unfinished(left, ended):
             return trace
         # At this width what is left would take three quarters more than it must.
-        saved = 0.75 * chunks * (time.perf_counter() - begun) * left.sum() / max(1, lengths.sum() - left.sum())
+        saved = 0.75 * chunks * spent * left.sum() / max(1, lengths.sum() - left.sum())
         before = width
         if saved > WORTHWHILE:
             width, floor = narrower(width), narrower(narrower(width))
@@ -58,10 +57,19 @@ def to_the_end(
         chosen = (chosen + before * np.arange(blocks)[:, None]).ravel()
         lanes = lanes[chosen]
         numbers, keys, state = jax.tree.map(lambda leaf, chosen=chosen: _take(leaf, chosen), (numbers, keys, state))
-        begun = time.perf_counter()
-        part, state, done = program(numbers, keys, left, data, floor, False, state)
-        trace = overwritten(trace, part, lanes, left)
         lengths = left
+        part, state, left, spent = _dispatched(program_for, numbers, keys, lengths, data, floor, False, state)
+        trace = overwritten(trace, part, lanes, lengths)
+
+
+def _dispatched(program_for, numbers, keys, lengths, *others) -> tuple[Trace, Any, np.ndarray, float]:
+    """What a program returns, with the steps left and the seconds that it took once it was compiled."""
+    inputs = numbers, keys, lengths, *others
+    program = program_for(*inputs)
+    begun = time.perf_counter()
+    trace, state, done = program(*inputs)
+    left = lengths - np.asarray(done)
+    return trace, state, left, time.perf_counter() - begun
 
 
 def unfinished(left: np.ndarray, ended: np.ndarray) -> bool:

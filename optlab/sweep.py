@@ -113,8 +113,11 @@ def run_sweep(
     options = compiler_options(beside, None if by_rows else size * steps)
     lanes = chunk_width(size, lanes or lanes_for(one, by_rows, in_one_functions(options)))
     width = chunk_width(size, lanes if by_rows else dispatched(size, lanes, shares), shares=shares)
-    call = at_each_width(program, options)
-    drive = one_row_a_dispatch(call, data, fresh_parameters(build)) if by_rows else all_at_once(call, data)
+    program_for = at_each_width(program, options)
+    if by_rows:
+        drive = one_row_a_dispatch(called(program_for), data, fresh_parameters(build))
+    else:
+        drive = all_at_once(program_for, data)
     with ThreadPoolExecutor(cores()) as pool:
         chunks = run_chunks(drive, columns, seeds, recorded_steps(steps, record), one, width, lanes, pool, mesh)
         return joined([trace for _, trace, _ in chunks])
@@ -256,29 +259,39 @@ def compiler_options(beside: bool, lane_steps: int | None) -> dict[str, Any]:
     return (SIDE_BY_SIDE if beside else {}) | (HASTY if lane_steps <= FEW else {})
 
 
-def at_each_width(program: Any, options: Mapping[str, Any], ready: Mapping[int, Program] | None = None) -> Program:
-    """A jitted program, compiled once for each width, whichever thread comes first; for some it may be already."""
+def at_each_width(
+    program: Any, options: Mapping[str, Any], ready: Mapping[int, Program] | None = None
+) -> Callable[..., Program]:
+    """(inputs of a jitted program) -> that program compiled for their width; for some it may be already.
+
+    Once for each width, by whichever thread comes first.
+    """
     found, lock = dict(ready or {}), threading.Lock()
 
-    def call(numbers, keys, *others):
+    def program_for(numbers, keys, *others):
         width = len(keys[0])
         with lock:
             if width not in found:
                 found[width] = compile_with(partial(program.lower, numbers, keys, *others), options)
-        return found[width](numbers, keys, *others)
+        return found[width]
 
-    return call
+    return program_for
+
+
+def called(program_for: Callable[..., Program]) -> Program:
+    """A program of all widths, compiled where it must be."""
+    return lambda *inputs: program_for(*inputs)(*inputs)
 
 
 #: (which runs, numbers, keys, lengths: `[T]`, blank states, chunks to come on this core) -> {name: `[width, T, ...]`}
 Drive = Callable[[slice, dict[str, np.ndarray], tuple[Array, Array], np.ndarray, State, int], Trace]
 
 
-def all_at_once(program: Program, data: PyTree) -> Drive:
+def all_at_once(program_for: Callable[..., Program], data: PyTree) -> Drive:
     """A dispatch takes a chunk to its end, or to where it goes on in a narrower program."""
 
     def drive(rows, numbers, keys, lengths, states, chunks):
-        return to_the_end(program, numbers, keys, lengths, data, states, chunks)
+        return to_the_end(program_for, numbers, keys, lengths, data, states, chunks)
 
     return drive
 

@@ -1,5 +1,7 @@
 """`run_sweep`: the same numbers as `run`, many at a time."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import optax
@@ -90,6 +92,22 @@ def test_lanes_that_go_on_in_a_narrower_program_end_as_they_would_have(monkeypat
     assert len(set(statuses)) == 3 and len(set(wide["step"][:, -1])) > 10
     for name in wide:
         np.testing.assert_allclose(narrow[name], wide[name], rtol=1e-9, atol=1e-300, err_msg=name)
+
+
+def test_what_compiling_takes_is_not_taken_for_time_to_be_saved(monkeypatch):
+    now, widths = [0.0], []
+    compiled, take = optlab.sweep.compile_with, optlab.narrowing._take
+
+    def slowly(*given):
+        now[0] += 100.0
+        return compiled(*given)
+
+    monkeypatch.setattr("optlab.narrowing.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("optlab.sweep.compile_with", slowly)
+    monkeypatch.setattr("optlab.narrowing._take", lambda leaf, lanes: widths.append(len(lanes)) or take(leaf, lanes))
+    problem = optlab.problems.from_surface(optlab.surfaces.quadratic(dim=3, condition=10.0), start=np.full(3, 1e-3))
+    optlab.run_sweep(problem, optax.sgd, {"learning_rate": np.logspace(-2.7, 0.5, 64)}, steps=3000, gtol=1e-6)
+    assert now == [100.0] and set(widths) == {64}
 
 
 def test_blocks_that_follow_one_another_in_a_dispatch_end_as_all_lanes_together_do(monkeypatch):

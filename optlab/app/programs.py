@@ -24,6 +24,7 @@ from optlab.sweep import (
     all_at_once,
     at_each_width,
     blank,
+    called,
     compiled,
     compiler_options,
     first_rows,
@@ -110,11 +111,13 @@ def prepared(
 
     fits = fitted(compile_for, width, shares, budget(config.get("memory")) // together)
     check_fits(fits.held, config.get("memory"))
-    call = at_each_width(program, options, {fits.width: fits.program})
+    program_for = at_each_width(program, options, {fits.width: fits.program})
     if by_rows:
-        advancing = drive(call, data, fresh_parameters(build), keep)
+        advancing = drive(called(program_for), data, fresh_parameters(build), keep)
+    elif keep.limit is None:
+        advancing = all_at_once(program_for, data)
     else:
-        advancing = all_at_once(call, data) if keep.limit is None else within(call, data, keep.limit)
+        advancing = within(called(program_for), data, keep.limit)
     costs = Costs(perf_counter() - begun, state_bytes(one), fits.held * shares // fits.width)
     return run_chunks(advancing, group.columns, group.seeds, recorded, one, fits.width, lanes, pool, mesh), costs
 
