@@ -264,13 +264,13 @@ def at_each_width(
 ) -> Callable[..., Program]:
     """(inputs of a jitted program) -> that program compiled for their width; for some it may be already.
 
-    Once for each width, by whichever thread comes first.
+    Once for each width, by whichever thread comes first; those that want it wait, and others go on.
     """
-    found, lock = dict(ready or {}), threading.Lock()
+    found, locks = dict(ready or {}), {}
 
     def program_for(numbers, keys, *others):
         width = len(keys[0])
-        with lock:
+        with locks.setdefault(width, threading.Lock()):
             if width not in found:
                 found[width] = compile_with(partial(program.lower, numbers, keys, *others), options)
         return found[width]
@@ -330,7 +330,7 @@ def run_chunks(
     def blanks(now: int) -> State:
         return widened(states, now)
 
-    def side_by_side(first: int, last: int, now: int) -> Trace:
+    def together(first: int, last: int, now: int) -> Trace:
         numbers, keys = first_rows(columns, seeds, first, now)
         keys = keys if mesh is None else devices.put(keys, mesh)
         chunks = -(-(size - first) // (now * cores()))
@@ -347,7 +347,7 @@ def run_chunks(
                 now = most
                 last = min(first + now, here.stop)
                 try:
-                    parts.append(side_by_side(first, last, now))
+                    parts.append(together(first, last, now))
                     first = last
                 except (MemoryError, jax.errors.JaxRuntimeError) as error:
                     if not is_exhausted(error):
