@@ -59,10 +59,14 @@ def sweep(results: Path, *words: str) -> int:
 
 
 def read_without_pause(results: Path) -> int:
-    """Loads the study until the file `stop` is there: whatever is seen is whole, and never less than before."""
+    """Loads the study until the file `stop` is there: whatever is seen is whole, and never less than before.
+
+    It ends with the process that made it, too, which may be killed itself.
+    """
     warnings.simplefilter("error")  # a part that cannot be read is a warning
     seen: set[str] = set()
-    while not (results / "stop").exists():
+    parent = os.getppid()
+    while not (results / "stop").exists() and os.getppid() == parent:
         try:
             found = table.load(results / "study")
         except (FileNotFoundError, table.ForeignFolder):
