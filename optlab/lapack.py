@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optlab import elimination
+import optlab.elimination as elimination
 from optlab.lanes import in_one
 from optlab.types import Array
 
