@@ -31,6 +31,7 @@ class DenseState(NamedTuple):
     H: Array  #: inverse Hessian, of no meaning before the first pair: `[d, d]`
     x: Array  #: the last accepted point: `[d]`
     g: Array  #: its gradient: `[d]`
+    Hg: Array  #: their product: `[d]`
     pairs: Array  #: pairs learnt since the last restart; -1 before the first gradient
 
 
@@ -69,7 +70,8 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
 
     def init(params):
         x, _ = ravel_pytree(params)
-        return DenseState(jnp.eye(x.size, dtype=x.dtype), x, jnp.zeros_like(x), jnp.full((), -1, jnp.int32))
+        zero = jnp.zeros_like(x)
+        return DenseState(jnp.eye(x.size, dtype=x.dtype), x, zero, zero, jnp.full((), -1, jnp.int32))
 
     def changes(s, y, Hy, learn):
         return [(jnp.where(learn, a, 0), jnp.where(learn, b, 0)) for a, b in update(s, y, Hy)]
@@ -80,8 +82,9 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         learnt = jnp.where(forget, -1, state.pairs)
         good, first = asked & (learnt >= 0) & _good(s, y), learnt == 0
         scale = dot(s, y) / dot(y, y)
-        # With both products of the old H, all the rest is one pass over it: it is never read again once changed.
-        Hy, d = (jnp.where(first, scale * v, symmetric_product(state.H, v)) for v in (y, g))
+        # H y is a difference of products that are needed anyway, so that H is read once, and once again to change it.
+        d = symmetric_product(state.H, g)
+        Hy, d = jnp.where(first, scale * y, d - state.Hg), jnp.where(first, scale * g, d)
         change = apart(changes, s, y, Hy, good)
         scale = apart(jnp.where, good & first, scale, jnp.zeros_like(scale))
         begun = jnp.where(scale > 0, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
@@ -89,7 +92,7 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
             d = d + dot(b, g) * a + dot(a, g) * b
         pairs = jnp.where(good | (learnt < 0), learnt + 1, learnt)
         d = jnp.where(pairs > 0, d, g / jnp.maximum(jnp.sqrt(dot(g, g)), 1))
-        there = select(asked, (x, g, pairs), (state.x, state.g, state.pairs))
+        there = select(asked, (x, g, d, pairs), (state.x, state.g, state.Hg, state.pairs))
         return unravel(d), DenseState(updated(begun, change), *there)
 
     return optax.GradientTransformationExtraArgs(init, step)
