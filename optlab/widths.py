@@ -49,11 +49,19 @@ def lanes_for(states: Any, long: bool, in_one: bool = False) -> int:
     on_cpu = jax.default_backend() == "cpu"
     if not on_cpu and not long:
         return LANES
-    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(states) if isinstance(leaf, np.ndarray))
-    room = (NEAR if in_one else CACHE if on_cpu else MEMORY) / max(1, state_bytes)
+    run_bytes = _bytes(states)
+    if in_one:
+        # A method may make a matrix. Of larger ones XLA shares the work among threads, which one function cannot.
+        size = sum(leaf.size for leaf in jax.tree.leaves(states.params))
+        run_bytes = max(run_bytes, size * _bytes(states.params))
+    room = (NEAR if in_one else CACHE if on_cpu else MEMORY) / max(1, run_bytes)
     if long:
         return max(1, min(int(room), LANES))
     return min(CPU_LANES, max(FEWEST, 1 << round(math.log2(room))) if room > 1 else FEWEST)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray))
 
 
 def dispatched(size: int, lanes: int, shares: int = 1) -> int:
