@@ -59,7 +59,7 @@ operations that the compiler counts.
 
 Bytes that the library's own BFGS and L-BFGS (m = 10) carry in float64, and what the formulas say; nothing of that size
 is allocated, the shapes of the states are enough. Both hold five vectors more than the formulas count: the last
-accepted point and its gradient, and those of the search.
+accepted point and its gradient, and those of the search; BFGS a sixth, that gradient's product with its matrix.
 
 {{memory}}
 

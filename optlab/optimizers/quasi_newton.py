@@ -16,7 +16,7 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.lanes import apart, innermost, symmetric_product
+from optlab.lanes import SHORT, apart, innermost, symmetric_product
 from optlab.optimizers.descent import dot, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array
@@ -82,9 +82,11 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         learnt = jnp.where(forget, -1, state.pairs)
         good, first = asked & (learnt >= 0) & _good(s, y), learnt == 0
         scale = dot(s, y) / dot(y, y)
-        # H y is a difference of products that are needed anyway, so that H is read once, and once again to change it.
+        # With both products of the old H, all the rest is one pass over it. In many dimensions H y is the difference
+        # of two that are needed anyway; in few its own product takes no time, and keeps some digits more.
         d = symmetric_product(state.H, g)
-        Hy, d = jnp.where(first, scale * y, d - state.Hg), jnp.where(first, scale * g, d)
+        Hy = symmetric_product(state.H, y) if x.size <= SHORT else d - state.Hg
+        Hy, d = jnp.where(first, scale * y, Hy), jnp.where(first, scale * g, d)
         change = apart(changes, s, y, Hy, good)
         scale = apart(jnp.where, good & first, scale, jnp.zeros_like(scale))
         begun = jnp.where(scale > 0, scale * jnp.eye(x.size, dtype=x.dtype), state.H)
