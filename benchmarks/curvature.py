@@ -160,8 +160,8 @@ def _lane(optimizer, starts) -> tuple[float, float]:
 
     import optlab
     from optlab import narrowing, sweep, widths
-    from optlab.lanes import in_one_functions
     from optlab.metrics.costs import NOMINAL
+    from optlab.one_function import in_one_functions
     from optlab.run import recorded_steps
 
     surface = optlab.surfaces.rosenbrock(dim=10)

@@ -1,7 +1,8 @@
 """The solvers that are compared, each as a function of a case. JAX's compile; SciPy and PyTorch call back.
 
 All stop where the gradient's largest entry is at most `GTOL` (jaxopt: its length; optimistix has no such rule, and
-stops where neither the point nor the value changes by more than `CAUCHY`), or after `MAX_STEPS` iterations.
+stops where neither the point nor the value changes by more than `CAUCHY`), or after `MAX_STEPS` iterations. So that
+optimistix is also compared with what goes as far, there are families that stop at `FINE`.
 """
 
 import statistics
@@ -15,7 +16,7 @@ import numpy as np
 
 from benchmarks.curvature_cases import Case
 
-GTOL, CAUCHY, MAX_STEPS, REPEATS = 1e-5, 1e-8, 10_000, 3
+GTOL, FINE, CAUCHY, MAX_STEPS, REPEATS = 1e-5, 1e-8, 1e-8, 10_000, 3
 
 #: Of those that call back for each evaluation, a thousand times slower.
 CALLED_STEPS = 2000
@@ -75,13 +76,13 @@ def _counted(make: Callable[[Callable], Callable], fun: Callable, start: np.ndar
     return calls["value"] + 2 * calls["both"]
 
 
-def optlab_solver(optimizer: Callable) -> Callable[[Case], Outcome]:
+def optlab_solver(optimizer: Callable, gtol: float = GTOL) -> Callable[[Case], Outcome]:
     import optlab
 
     def solve(case):
         def program(x):
             return optlab.minimize(
-                case.fun, x, optimizer(), residual=case.residual, gtol=GTOL, max_steps=MAX_STEPS
+                case.fun, x, optimizer(), residual=case.residual, gtol=gtol, max_steps=MAX_STEPS
             )  # fmt: skip
 
         return _timed(program, case.start, lambda found: int(found.n_value) + int(found.n_grad))
@@ -254,6 +255,14 @@ def solvers() -> list[Solver]:
         Solver("Levenberg-Marquardt", "optimistix", optimistix_solver("LevenbergMarquardt", True), True),
         Solver("Levenberg-Marquardt", "jaxopt", jaxopt_solver("LevenbergMarquardt", True), True),
         Solver("Levenberg-Marquardt", "SciPy", scipy_solver("lm"), True),
+        Solver("BFGS to 1e-8", "optlab", optlab_solver(optlab.bfgs, FINE)),
+        Solver("BFGS to 1e-8", "optimistix", optimistix_solver("BFGS")),
+        Solver("L-BFGS to 1e-8", "optlab", optlab_solver(optlab.lbfgs, FINE)),
+        Solver("L-BFGS to 1e-8", "optimistix", optimistix_solver("LBFGS")),
+        Solver("nonlinear CG to 1e-8", "optlab", optlab_solver(optlab.nonlinear_cg, FINE)),
+        Solver("nonlinear CG to 1e-8", "optimistix", optimistix_solver("NonlinearCG")),
+        Solver("Levenberg-Marquardt to 1e-8", "optlab", optlab_solver(optlab.levenberg_marquardt, FINE), True),
+        Solver("Levenberg-Marquardt to 1e-8", "optimistix", optimistix_solver("LevenbergMarquardt", True), True),
         Solver("trust region", "optlab", optlab_solver(optlab.trust_region)),
         Solver("trust region", "SciPy", scipy_solver("trust-exact")),
         Solver("Newton-CG", "optlab", optlab_solver(optlab.newton_cg)),

@@ -9,7 +9,8 @@ from functools import partial
 import jax.numpy as jnp
 from jax import lax
 
-from optlab.lanes import apart, innermost
+from optlab.lanes import innermost
+from optlab.one_function import apart
 from optlab.types import Array
 
 

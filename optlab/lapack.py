@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import optlab.elimination as elimination
-from optlab.lanes import in_one
+from optlab.one_function import in_one
 from optlab.types import Array
 
 

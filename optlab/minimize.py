@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from optlab.one_function import alone_in_one_function
 from optlab.optimizers.counts import nodes
 from optlab.optimizers.descent import SearchState, select
 from optlab.run import PATIENCE, State, advance, infinity_norm, start
@@ -39,7 +40,8 @@ def minimize(
 ) -> Minimum:
     """Minimizes ``fun(x, *args)`` from `x0`, until no entry of the gradient exceeds `gtol`.
 
-    Works under ``jit`` and ``vmap``; under ``vmap`` each lane ends on its own and keeps what it had.
+    Works under ``jit`` and ``vmap``; under ``vmap`` each lane ends on its own and keeps what it had. Alone, on a CPU
+    and with no more than 1,024 numbers in any array, it is one function of the machine's code (`optlab.one_function`).
 
     Args:
       fun: (x, *args) -> `[]`.
@@ -75,7 +77,11 @@ def minimize(
         return new, iterations + _ended(state, new)
 
     begun = start(problem, optimizer, (key, key), gtol=gtol)
-    state, iterations = lax.while_loop(unfinished, body, (begun, jnp.zeros((), jnp.int32)))
+
+    def iterated(carry):
+        return lax.while_loop(unfinished, body, carry)
+
+    state, iterations = alone_in_one_function(iterated, (begun, jnp.zeros((), jnp.int32)))
     status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
     x, value, grad_norm = _settled(state)
     if nodes(state.opt_state, SearchState):  # the search whose trial has converged is an iteration too

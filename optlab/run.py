@@ -14,7 +14,8 @@ from jax import lax
 
 from optlab import passage
 from optlab import probes as asking
-from optlab.lanes import in_one_function, innermost
+from optlab.lanes import innermost
+from optlab.one_function import in_one_function
 from optlab.optimizers import counts as accounts
 from optlab.optimizers.counts import Averaged, Counts, Progress, Snapshots
 from optlab.passage import Passage
@@ -273,11 +274,10 @@ def observe(problem: Problem, state: State, probes: Mapping[str, Probe]) -> tupl
     measured = dict(problem.measure(params, problem.data))
     noise_free = measured.pop("value")
     value = state.value if problem.batch is full_batch and params is state.params else noise_free
-    best = jnp.where(value < state.best, value, state.best).astype(state.best.dtype)
-    state = state._replace(best=best)
-    row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": best}
+    state = state._replace(best=jnp.where(value < state.best, value, state.best).astype(state.best.dtype))
+    row = {"step": state.step, **state.counts._asdict(), "value": value, "best_value": state.best}
     if problem.minimum is not None:
-        row["gap"] = best - problem.minimum
+        row["gap"] = state.best - problem.minimum
     row |= {"grad_norm": state.grad_norm, "status": state.status} | measured | accounts.columns(state.opt_state)
     for kept in accounts.nodes(state.opt_state, Snapshots):
         row |= {} if problem.ensemble is None else problem.ensemble(kept.params, kept.taken, problem.data)

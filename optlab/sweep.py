@@ -22,8 +22,9 @@ from optlab import devices
 from optlab import probes as asking
 from optlab.cores import cores
 from optlab.devices import is_key
-from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, in_one_functions, side_by_side
+from optlab.lanes import SIDE_BY_SIDE, are_short, side_by_side
 from optlab.narrowing import to_the_end
+from optlab.one_function import compile_with, in_one_functions
 from optlab.run import GTOL, PATIENCE, State, evaluate, recorded_steps, split_key, start, traverse
 from optlab.training_loop import row_by_row
 from optlab.types import Array, Probe, Problem, PyTree, Trace

@@ -44,7 +44,7 @@ def chunk_width(size: int, lanes: int | None = None, run_bytes: int = 0, shares:
 def lanes_for(states: Any, long: bool, in_one: bool = False) -> int:
     """Runs to go side by side on a device, given the state of one: `[1, ...]`; of short ones a power of two.
 
-    `in_one`: whether their loop is one function, see `lanes.in_one_functions`.
+    `in_one`: whether their loop is one function, see `one_function.in_one_functions`.
     """
     on_cpu = jax.default_backend() == "cpu"
     if not on_cpu and not long:

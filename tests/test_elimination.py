@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optlab
-from optlab import elimination, lanes, lapack
+from optlab import elimination, lapack, one_function
 
 EPS = np.finfo(float).eps
 solve, cholesky, cholesky_solve = map(jax.jit, (elimination.solve, elimination.cholesky, elimination.cholesky_solve))
@@ -75,7 +75,7 @@ def test_lapack_is_left_within_one_function_and_nowhere_else(name):
         return "scan" in str(jax.make_jaxpr(lambda *matrices: function(*matrices))(*matrices))
 
     assert not has_a_loop()
-    with lanes.in_one(True):
+    with one_function.in_one(True):
         assert has_a_loop()
         np.testing.assert_allclose(function(*matrices), expected, rtol=10 * EPS)
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import optlab
-from optlab import lanes, lapack, sweep
+from optlab import lanes, sweep
 from optlab.lanes import SIDE_BY_SIDE
 from optlab.sweep import HASTY, compiler_options
 from optlab.widths import CPU_LANES, FEWEST, dispatched, lanes_for
@@ -85,11 +85,6 @@ def test_short_functions_only_and_the_options_go_with_them():
     assert compiler_options(False, None) == {}
 
 
-def test_options_that_a_compiler_does_not_know_are_left_out():
-    program = jax.jit(lambda x: 2 * x)
-    assert lanes.compile_with(lambda: program.lower(1.0), {"xla_no_such_option": True})(1.0) == 2.0
-
-
 def test_as_many_runs_side_by_side_as_the_cache_holds():
     assert lanes_for(states(2), long=False) == CPU_LANES
     assert FEWEST < lanes_for(states(500), long=False) < CPU_LANES
@@ -125,71 +120,6 @@ def test_the_product_of_a_symmetric_matrix_in_any_batch(axes, asked):
     expected = np.einsum("bij,bj->bi", matrices, vectors)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(outer, np.stack([expected, expected]), rtol=1e-12)
-
-
-def compiled(body):
-    """The program of six lanes that go through a loop of some turns, as a sweep would have it."""
-
-    def lane(turns, label, x):
-        def loop(turns, label, x):
-            return jax.lax.fori_loop(0, turns, lambda _, x: body(x) + 0 * label, x)  # a label is read by nobody
-
-        return lanes.in_one_function(loop, turns, label, x, known_later=turns)
-
-    def together(turns, labels, x):
-        with lanes.side_by_side(True):
-            return jax.vmap(lane, (None, 0, 0))(turns, labels, x)
-
-    given = jnp.asarray(3), jnp.arange(6), jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)))
-    program = lanes.compile_with(lambda: jax.jit(together).lower(*given), SIDE_BY_SIDE)
-    expected = jax.vmap(lambda x: jax.lax.fori_loop(0, 3, lambda _, x: body(x), x))(given[2])
-    # the same operations, which one compiler may contract to a fused multiplication and addition and another not
-    np.testing.assert_allclose(program(*given), expected, rtol=1e-12)
-    return program.as_text()
-
-
-BODIES = {
-    "arithmetic": lambda x: 0.5 * jnp.tanh(x) + jnp.sum(x**2),
-    "a product": lambda x: jnp.ones((4, 4)) @ x / 5,
-    "a choice": lambda x: jax.lax.cond(x[0] > 0, lambda x: 0.5 * x, lambda x: x + 1, x),
-    "a loop": lambda x: jax.lax.scan(lambda total, v: (total + v, total * v), 0.0, x)[1],
-    "random numbers": lambda x: x + jax.random.normal(jax.random.key(3), x.shape),
-    "no numbers": lambda x: jnp.where(jnp.isnan(jnp.max(jnp.sqrt(x))), x + 0.5, jnp.maximum(x, jnp.log(1 - x))),
-    "stored parts": lambda x: x * lanes.apart(lambda x: jnp.sum(x) / (1 + jnp.sum(x**2)), x),
-    "a part of a table": lambda x: x + (jnp.arange(90_000.0).reshape(300, 300) / 7)[0, :4],
-    "a table": lambda x: x + TABLE[5, :4],
-    # of one lane no scatter, but the place differs from lane to lane
-    "a scatter": lambda x: jax.lax.dynamic_update_slice(x, jnp.array([0.5]), (jnp.argmax(x),)),
-    "keys": lambda x: x + jax.random.uniform(KEYS[1], x.shape),
-}
-TABLE = np.random.default_rng(0).normal(size=(300, 300))
-KEYS = jax.random.split(jax.random.key(0), 3)
-
-
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-def test_a_loop_of_lanes_side_by_side_is_one_function(body):
-    assert 'xla_cpu_small_call="true"' in compiled(body)
-
-
-@pytest.mark.parametrize("expected", [True, False])
-@pytest.mark.parametrize(
-    "body",
-    [lambda x: x / (1 + lapack.eigh(jnp.outer(x, x))[0]), lambda x: 0.5 * jnp.sort(x)],
-    ids=["LAPACK", "sort"],
-)
-def test_a_loop_that_a_function_cannot_hold_is_compiled_in_parts(monkeypatch, body, expected):
-    """Also where only the compiler finds out."""
-    if not expected:
-        monkeypatch.setattr("optlab.lanes.CALLS_OUT", set())
-    assert 'inlineable="false"' not in compiled(body)  # XLA may hold a small part of it in one
-
-
-def test_nothing_is_a_function_of_its_own_unless_asked():
-    def lane(x):
-        halved = lanes.in_one_function(lambda x: jax.lax.fori_loop(0, 3, lambda _, x: x / 2, x), x, known_later=0)
-        return lanes.apart(lambda x: 2 * x, halved)
-
-    assert "inlineable" not in jax.jit(jax.vmap(lane)).lower(jnp.ones((4, 3))).as_text()
 
 
 def test_derivatives_pass_through():

@@ -17,7 +17,7 @@ from optlab.app.memory import budget, check_fits, program_bytes, state_bytes
 from optlab.app.plan import Group, patched
 from optlab.app.time_limit import within
 from optlab.cores import cores
-from optlab.lanes import compile_with, in_one_functions, lowered_for
+from optlab.one_function import compile_with, in_one_functions, lowered_for
 from optlab.run import recorded_steps
 from optlab.sweep import (
     Program,

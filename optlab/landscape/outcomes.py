@@ -17,7 +17,8 @@ import optax
 from jax import lax
 
 from optlab.cores import cores
-from optlab.lanes import SIDE_BY_SIDE, are_short, compile_with, in_one_function, side_by_side
+from optlab.lanes import SIDE_BY_SIDE, are_short, side_by_side
+from optlab.one_function import compile_with, in_one_function
 from optlab.optimizers.counts import zero
 from optlab.run import GTOL, PATIENCE, State, advance, shown, split_key, start
 from optlab.types import Array, Problem, PyTree, Status

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optlab.lanes import apart
+from optlab.one_function import apart
 from optlab.optimizers.descent import dot, expected_change, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree

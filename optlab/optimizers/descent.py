@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from optlab.lanes import apart, side_by_side
+from optlab.lanes import side_by_side
+from optlab.one_function import apart
 from optlab.optimizers.counts import Counts, Progress, nodes, zero
 from optlab.optimizers.hessian import real_type
 from optlab.types import Array, PyTree

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
-from optlab.lanes import apart
+from optlab.one_function import apart
 from optlab.optimizers.descent import Machine, after_trial, dot, scalars, searching, select, unit_step  # noqa: F401
 from optlab.types import Array
 

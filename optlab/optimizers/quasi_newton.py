@@ -16,7 +16,8 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from optlab.lanes import SHORT, apart, innermost, symmetric_product
+from optlab.lanes import SHORT, innermost, symmetric_product
+from optlab.one_function import apart
 from optlab.optimizers.descent import dot, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array
