@@ -97,4 +97,6 @@ def _(axis_size, in_batched, H, v):
         return innermost(jnp.sum(H * innermost(v)[:, None], axis=0))
 
     axes = [0 if batched else None for batched in in_batched]
+    if not any(in_batched):  # a derivative's direction may be all that differs from lane to lane
+        return H @ v, False
     return jax.vmap(summed if side_by_side.value else jnp.matmul, axes, axis_size=axis_size)(H, v), True

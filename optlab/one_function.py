@@ -93,8 +93,10 @@ def _alone(closed: ClosedJaxpr) -> Callable[..., list[Array]]:
     @alone.def_vmap
     def _(axis_size, in_batched, *given):
         axes = [0 if batched else None for batched in in_batched]
-        found = jax.vmap(partial(_evaluated, closed), axes, axis_size=axis_size)(*given)
-        return found, [True] * len(found)
+        program = partial(_evaluated, closed)
+        batched = any(in_batched)  # else the lanes differ in nothing but a derivative's direction
+        found = jax.vmap(program, axes, axis_size=axis_size)(*given) if batched else program(*given)
+        return found, [batched] * len(found)
 
     return jax.jit(alone)
 

@@ -10,6 +10,11 @@ import scipy.optimize
 import optlab
 from optlab import Status
 
+CURVED = (
+    optlab.bfgs, optlab.dfp, optlab.lbfgs, optlab.nonlinear_cg, optlab.newton, optlab.modified_newton,
+    optlab.trust_region, optlab.newton_cg, optlab.levenberg_marquardt,
+)  # fmt: skip
+
 
 def rosenbrock(x):
     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
@@ -32,6 +37,24 @@ def test_each_lane_of_a_vmap_ends_on_its_own():
         alone = optlab.minimize(rosenbrock, x0, optax.lbfgs())
         assert alone.steps == together.steps[lane] and alone.n_value == together.n_value[lane]
         np.testing.assert_allclose(alone.x, together.x[lane], atol=1e-8)  # same path, other rounding
+
+
+def test_the_minimum_has_a_derivative_with_respect_to_what_is_given():
+    """In forward mode, of several directions at once: of x* = c t it is c."""
+    turned, c = jnp.array([[1.4, 0.3], [0.0, 0.9]]), jnp.array([1.0, -1.0])
+
+    def end(t, make):
+        def residual(x):
+            return turned @ (x - c * t)
+
+        def value(x):
+            return 0.5 * jnp.sum(residual(x) ** 2)
+
+        return optlab.minimize(value, jnp.zeros(2), make(), residual=residual, gtol=1e-9).x
+
+    for make in (*CURVED, lambda: optax.sgd(0.4)):
+        # the last step is from where the gradient was above 1e-9
+        np.testing.assert_allclose(jax.jacfwd(end)(1.0, make), c, atol=1e-6)
 
 
 def test_pytrees_further_arguments_and_precision_are_kept():
