@@ -77,17 +77,15 @@ def minimize(
         new = advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
         return new, iterations + _ended(state, new)
 
-    begun = start(problem, optimizer, (key, key), gtol=gtol)
+    def minimized(x0):
+        begun = start(problem._replace(init=lambda key: x0), optimizer, (key, key), gtol=gtol)
+        state, iterations = lax.while_loop(unfinished, body, (begun, jnp.zeros((), jnp.int32)))
+        status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
+        if nodes(state.opt_state, SearchState):  # the search whose trial has converged is an iteration too
+            iterations += ((status == Status.converged) & (state.step > 0)).astype(jnp.int32)
+        return Minimum(*_settled(state), status, iterations, *state.counts)
 
-    def iterated(carry):
-        return lax.while_loop(unfinished, body, carry)
-
-    state, iterations = alone_in_one_function(iterated, (begun, jnp.zeros((), jnp.int32)))
-    status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
-    x, value, grad_norm = _settled(state)
-    if nodes(state.opt_state, SearchState):  # the search whose trial has converged is an iteration too
-        iterations += ((status == Status.converged) & (state.step > 0)).astype(jnp.int32)
-    return Minimum(x, value, grad_norm, status, iterations, *state.counts)
+    return alone_in_one_function(minimized, x0)
 
 
 def _ended(before: State, after: State) -> Array:

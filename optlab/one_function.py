@@ -73,15 +73,15 @@ def in_one_function(loop: Callable[..., PyTree], *carried: PyTree, known_later: 
     return jax.tree.unflatten(jax.tree.structure(ends), found)
 
 
-def alone_in_one_function(loop: Callable[..., PyTree], *carried: PyTree) -> PyTree:
-    """`loop(*carried)`, any arrays; on a CPU all that it does becomes one function of the machine's code.
+def alone_in_one_function(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
+    """`function(*arguments)`, any arrays; on a CPU all that it does becomes one function of the machine's code.
 
-    For the loop of a run alone, in a program that somebody else compiles, so that nothing may fail: in a batch, on
-    several devices, with many numbers or unusual operations it is `loop`, as XLA takes it.
+    For a run alone, in a program that somebody else compiles, so that nothing may fail: in a batch, on several devices,
+    with many numbers or unusual operations XLA takes it as it takes others.
     """
-    closed, ends = jax.make_jaxpr(loop, return_shape=True)(*carried)
+    closed, ends = jax.make_jaxpr(function, return_shape=True)(*arguments)
     program = _alone(closed) if _is_ordinary(closed.jaxpr) else partial(_evaluated, closed)
-    found = program(*closed.consts, *jax.tree.leaves(carried))
+    found = program(*closed.consts, *jax.tree.leaves(arguments))
     return jax.tree.unflatten(jax.tree.structure(ends), found)
 
 
