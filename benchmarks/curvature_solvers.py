@@ -40,7 +40,7 @@ class Solver(NamedTuple):
 
 
 def _timed(program: Callable, start: np.ndarray, evaluations: Callable[[Any], int]) -> Outcome:
-    """`program(x0) -> anything whose first leaf is x`, compiled ahead and run a few times."""
+    """`program(x0) -> x, or x and how many evaluations it took`, compiled ahead and run a few times."""
     begun = time.perf_counter()
     run = jax.jit(program).lower(start).compile()
     compiled, seconds = time.perf_counter() - begun, []
@@ -84,11 +84,11 @@ def optlab_solver(optimizer: Callable, gtol: float = GTOL) -> Callable[[Case], O
 
     def solve(case):
         def program(x):
-            return optlab.minimize(
-                case.fun, x, optimizer(), residual=case.residual, gtol=gtol, max_steps=MAX_STEPS
-            )  # fmt: skip
+            options = {"residual": case.residual, "gtol": gtol, "max_steps": MAX_STEPS}
+            found = optlab.minimize(case.fun, x, optimizer(), **options)
+            return found.x, found.n_value + found.n_grad
 
-        return _timed(program, case.start, lambda found: int(found.n_value) + int(found.n_grad))
+        return _timed(program, case.start, lambda found: int(found[1]))
 
     return solve
 

@@ -41,8 +41,8 @@ def minimize(
     """Minimizes ``fun(x, *args)`` from `x0`, until no entry of the gradient exceeds `gtol`.
 
     Works under ``jit`` and ``vmap``, and has derivatives in forward mode (``jax.jacfwd``, with respect to `args`, say).
-    Under ``vmap`` each lane ends on its own and keeps what it had. Alone, on a CPU and with no more than 1,024 numbers
-    in any array, it is one function of the machine's code (`optlab.one_function`).
+    Under ``vmap`` each lane ends on its own and keeps what it had. A small one alone (up to about a hundred parameters,
+    on a CPU) is one function of the machine's code, several times as fast (`optlab.one_function`).
 
     Args:
       fun: (x, *args) -> `[]`.

@@ -51,8 +51,8 @@ ORDINARY = {
 #: And of which types of numbers.
 ORDINARY_TYPES = {"bool", "int32", "int64", "uint32", "uint64", "float32", "float64", "key<fry>"}
 
-#: And of how many numbers in an array: from about 4,000 on it gives sums to a library.
-FEW = 1024
+#: And of how many numbers: in an array, and in what is summed up, which from about 4,000 on XLA leaves to a library.
+MANY, FEW = 128**2, 1024
 
 #: The first release of JAX with which none of this has been tried.
 UNTRIED = (0, 11)
@@ -123,19 +123,20 @@ def _is_ordinary(jaxpr: Any) -> bool:
         return False
     for part in programs(jaxpr):
         values = [*part.invars, *part.constvars, *(var for eqn in part.eqns for var in eqn.outvars)]
-        if not all(0 < var.aval.size <= FEW and str(var.aval.dtype) in ORDINARY_TYPES for var in values):
+        if not all(0 < var.aval.size <= MANY and str(var.aval.dtype) in ORDINARY_TYPES for var in values):
             return False
-        if not all(eqn.primitive.name in ORDINARY and _is_by_vector(eqn) for eqn in part.eqns):
+        if not all(eqn.primitive.name in ORDINARY and _is_by_hand(eqn) for eqn in part.eqns):
             return False
     return True
 
 
-def _is_by_vector(eqn: Any) -> bool:
-    """Not a product of two matrices, which XLA may leave to a library."""
-    if eqn.primitive.name != "dot_general":
-        return True
-    _, batched = eqn.params["dimension_numbers"]
-    return eqn.outvars[0].aval.ndim < 2 and batched == ((), ())
+def _is_by_hand(eqn: Any) -> bool:
+    """Neither a product of two matrices nor a long sum, which XLA may leave to a library."""
+    name = eqn.primitive.name
+    if name == "dot_general":
+        _, batched = eqn.params["dimension_numbers"]
+        return eqn.outvars[0].aval.ndim < 2 and batched == ((), ())
+    return not name.startswith(("reduce", "arg", "cum")) or eqn.invars[0].aval.size <= FEW
 
 
 def _veiled(x: Array, known_later: Array) -> Array:

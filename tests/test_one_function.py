@@ -109,12 +109,13 @@ def test_a_loop_of_a_run_alone_is_one_function_unless_its_tables_are_large(name)
         (lambda x: x @ x / 5, START.reshape(2, 2)),  # products of matrices may be left to a library
         (lambda x: jax.vmap(jnp.dot)(x, x)[:, None] * x / 3, START.reshape(2, 2)),
         (lambda x: x.at[jnp.argmax(x)].add(-0.5), START),
-        (lambda x: 0.5 * x, np.ones(one_function.FEW + 1)),
+        (lambda x: 0.5 * x, np.ones(one_function.MANY + 1)),
+        (lambda x: x / (1 + jnp.sum(x)), np.ones(one_function.FEW + 1)),
         (lambda x: 0.5 * x, np.ones((3, 0))),
         (lambda x: 0.5 * x, np.ones(3, np.float16)),
         (lambda x: 0.5j * x, np.ones(3, complex)),
     ],
-    ids=["sort", "LAPACK", "matrices", "batch", "scatter", "large", "empty", "half", "complex"],
+    ids=["sort", "LAPACK", "matrices", "batch", "scatter", "large", "a long sum", "empty", "half", "complex"],
 )
 def test_what_may_be_too_much_for_one_function_is_compiled_as_usual(body, start):
     program = jax.jit(alone, static_argnums=0).lower(body, start).compile()
