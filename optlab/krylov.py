@@ -17,10 +17,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 import optlab.lapack as lapack
 from optlab.types import Array, PyTree
+from optlab.vectors import raveled
 
 #: Linear and symmetric: v -> H v, from a pytree to one like it.
 Product = Callable[[PyTree], PyTree]
@@ -46,8 +46,8 @@ class Lanczos(NamedTuple):
 
 def flattened(product: Product, like: PyTree) -> tuple[Callable[[Array], Array], Array, Callable[[Array], PyTree]]:
     """The operator on vectors `[d]`, `like` as one of them, and the way back to a pytree."""
-    x, unravel = ravel_pytree(like)
-    return lambda v: ravel_pytree(product(unravel(v)))[0], x, unravel
+    x, unravel = raveled(like)
+    return lambda v: raveled(product(unravel(v)))[0], x, unravel
 
 
 def lanczos(product: Product, start: PyTree, steps: int, *, held: Array | None = None) -> Lanczos:

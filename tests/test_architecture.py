@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "optlab"
 
 #: From the ground up; a module imports only from floors below its own, or from its own room.
 FLOORS = [
-    {"types", "cores", "devices", "markup", "lanes", "one_function", "lapack", "elimination"},
+    {"types", "vectors", "cores", "devices", "markup", "lanes", "one_function", "lapack", "elimination"},
     {"surfaces", "optimizers", "workloads", "problems", "probes", "krylov", "oracle_costs", "stochastic_examples"},
     {"passage", "run", "minimize", "landscape", "critical_points"},
     {"training_loop", "narrowing", "widths", "explorer"},

@@ -231,11 +231,30 @@ for name in ("bfgs", "lbfgs", "nonlinear_cg", "steihaug", "newton_cg", "sr1"):
     np.testing.assert_allclose(spread.value, alone.value, atol=1e-12)
 """
 
+#: As `jax.make_mesh` has it, shardings belong to types, and arrays with different ones do not mix.
+EXPLICIT = """
+import jax, jax.numpy as jnp, numpy as np, optlab
+from jax.sharding import NamedSharding, PartitionSpec
+jax.config.update("jax_enable_x64", True)
+mesh = jax.make_mesh((4,), ("rows",), axis_types=(jax.sharding.AxisType.Explicit,))
+start = {"w": np.arange(24.0).reshape(8, 3) / 24, "b": np.zeros(3)}
+placed = {"w": NamedSharding(mesh, PartitionSpec("rows")), "b": NamedSharding(mesh, PartitionSpec())}
+residual = lambda p: jnp.concatenate([jnp.tanh(p["w"] @ jnp.arange(1.0, 4.0)) - 0.5, jnp.sum(p["w"] - p["b"], axis=1)])
+fun = lambda p: 0.5 * jnp.sum(residual(p) ** 2) + 0.5 * jnp.sum(p["b"] ** 2)
+for name in ("bfgs", "lbfgs", "nonlinear_cg", "newton_cg", "sr1", "trust_region", "levenberg_marquardt"):
+    squares = (lambda p: 0.5 * jnp.sum(residual(p) ** 2)) if name.startswith("lev") else fun
+    solve = jax.jit(lambda p: optlab.minimize(squares, p, getattr(optlab, name)(), residual=residual, gtol=1e-7))
+    alone, spread = solve(start), solve(jax.device_put(start, placed))
+    assert spread.x["w"].sharding.is_equivalent_to(placed["w"], 2) and alone.status == spread.status == 1, name
+    np.testing.assert_allclose(spread.value, alone.value, atol=1e-12)
+"""
 
-def test_parameters_may_be_sharded_over_devices():
+
+@pytest.mark.parametrize("program", [SHARDED, EXPLICIT], ids=["left to the compiler", "explicit"])
+def test_parameters_may_be_sharded_over_devices(program):
     """On four simulated devices, in a process of its own; sums of shards round differently, so only ends are equal."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    subprocess.run([sys.executable, "-c", SHARDED], check=True, env=os.environ | {"XLA_FLAGS": flags})
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"XLA_FLAGS": flags})
 
 
 def test_sr1_learns_an_indefinite_hessian_in_as_many_pairs_as_there_are_variables():

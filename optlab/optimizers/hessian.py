@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 import optlab.lapack as lapack
 from optlab.types import Array, PyTree
+from optlab.vectors import raveled
 
 
 def real_type(params: PyTree):
@@ -44,7 +44,7 @@ def gauss_newton_products(split_fn: tuple[Callable, Callable], params: PyTree) -
 
 def matrix(value_fn: Callable, params: PyTree) -> Array:
     """The symmetric Hessian of the raveled parameters, by d products at once: `[d, d]`."""
-    x, unravel = ravel_pytree(params)
+    x, unravel = raveled(params)
     hvp = products(lambda x: value_fn(unravel(x)), x)
     H = jax.vmap(hvp)(jnp.eye(x.size, dtype=x.dtype))
     return (H + H.T) / 2

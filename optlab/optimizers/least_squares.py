@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 import optlab.lapack as lapack
 from optlab.optimizers.counts import Counts, Evaluated, Progress, add, zero
 from optlab.optimizers.descent import SearchState, select
 from optlab.optimizers.linesearch import armijo
 from optlab.types import Array, PyTree
+from optlab.vectors import raveled
 
 __all__ = [
     "GaussNewtonState",
@@ -76,8 +76,8 @@ def flattened(residual_fn, params: PyTree) -> tuple[Residual, Array, Callable[[A
             "a least-squares method needs residual_fn=, residuals with loss = 0.5 |residual|^2: choose a problem "
             "that has them (a surface with `residual`, a Problem with `residual`, or minimize(..., residual=...))"
         )
-    x, unravel = ravel_pytree(params)
-    return (lambda x: jnp.ravel(residual_fn(unravel(x))).astype(x.dtype)), x, unravel
+    x, unravel = raveled(params)
+    return (lambda x: raveled(residual_fn(unravel(x)))[0].astype(x.dtype)), x, unravel
 
 
 def linearized(residual: Residual, x: Array) -> tuple[Array, Array, Counts]:
@@ -141,7 +141,7 @@ def gauss_newton(
         residual, x, unravel = flattened(residual_fn, params)
         r, J, cost = linearized(residual, x)
         descent = unravel(-lapack.least_squares(J, r))
-        value_fn = value_fn or (lambda params: half_square(residual(ravel_pytree(params)[0])))
+        value_fn = value_fn or (lambda params: half_square(residual(raveled(params)[0])))
         value = half_square(r) if value is None else value
         at_params = {"value": value, "grad": updates, "value_fn": value_fn}
         steps, found = search.update(descent, state.search, params, **at_params, flat=False)
@@ -270,7 +270,7 @@ def _trusted(initial_radius, curved) -> optax.GradientTransformationExtraArgs:
     """More's trust region; `curved` adds to a step what the curvature of the residuals says."""
 
     def init(params):
-        x, _ = ravel_pytree(params)
+        x, _ = raveled(params)
         none, square = jnp.zeros_like(x), jnp.zeros((x.size, x.size), x.dtype)
         value, no = jnp.full((), jnp.inf, x.dtype), jnp.asarray(False)
         evaluated = Evaluated(value, jax.tree.map(jnp.zeros_like, params))
@@ -280,7 +280,7 @@ def _trusted(initial_radius, curved) -> optax.GradientTransformationExtraArgs:
 
     def update(updates, state, params=None, *, residual_fn=None, flat=False, **unused):
         residual, x, unravel = flattened(residual_fn, params)
-        g, eps = ravel_pytree(updates)[0], jnp.finfo(x.dtype).eps
+        g, eps = raveled(updates)[0], jnp.finfo(x.dtype).eps
 
         def at(x):
             r, J, cost = linearized(residual, x)

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from optlab.optimizers.counts import Counts, Evaluated, Progress, add, zero
 from optlab.optimizers.least_squares import Verdict, flattened, half_square, made
 from optlab.types import Array
+from optlab.vectors import raveled
 
 __all__ = ["MatrixFreeState", "matrix_free_levenberg_marquardt"]
 
@@ -68,7 +68,7 @@ def matrix_free_levenberg_marquardt(
     """
 
     def init(params):
-        x, _ = ravel_pytree(params)
+        x, _ = raveled(params)
         value, no = jnp.full((), jnp.inf, x.dtype), jnp.asarray(False)
         none = jnp.zeros_like(value)
         evaluated = Evaluated(value, jax.tree.map(jnp.zeros_like, params))
@@ -76,7 +76,7 @@ def matrix_free_levenberg_marquardt(
 
     def update(updates, state, params=None, *, residual_fn=None, flat=False, **unused):
         residual, x, unravel = flattened(residual_fn, params)
-        g, eps = ravel_pytree(updates)[0], jnp.finfo(x.dtype).eps
+        g, eps = raveled(updates)[0], jnp.finfo(x.dtype).eps
         r, push = jax.linearize(residual, x)
         transposed = jax.linear_transpose(push, x)
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 import optlab.lapack as lapack
 from optlab.optimizers.counts import Counts, zero
@@ -17,6 +16,7 @@ from optlab.optimizers.hessian import gauss_newton_products, matrix, products, r
 from optlab.optimizers.linear_cg import CURVED, Iterate, conjugate_gradients
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array, PyTree
+from optlab.vectors import raveled
 
 __all__ = [
     "damped_newton",
@@ -55,7 +55,7 @@ def _dense(solve: Callable[[Callable, PyTree, Array], Array]) -> optax.GradientT
         return zero()
 
     def update(updates, state, params=None, *, value_fn=None, **unused):
-        g, unravel = ravel_pytree(updates)
+        g, unravel = raveled(updates)
         ascent = solve(require(value_fn), params, g)
         return unravel(ascent), state._replace(n_hvp=state.n_hvp + g.size)
 

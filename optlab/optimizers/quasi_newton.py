@@ -14,13 +14,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from optlab.lanes import SHORT, innermost, symmetric_product
 from optlab.one_function import apart
 from optlab.optimizers.descent import dot, searched, select
 from optlab.optimizers.linesearch import strong_wolfe
 from optlab.types import Array
+from optlab.vectors import raveled
 
 #: A pair counts if its curvature s^T y exceeds this share of |s| |y|: the angle between them is below 90 degrees.
 CAUTION = 1e-8
@@ -70,7 +70,7 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
     """
 
     def init(params):
-        x, _ = ravel_pytree(params)
+        x, _ = raveled(params)
         zero = jnp.zeros_like(x)
         return DenseState(jnp.eye(x.size, dtype=x.dtype), x, zero, zero, jnp.full((), -1, jnp.int32))
 
@@ -78,7 +78,7 @@ def scale_by_dense(update: Update) -> optax.GradientTransformationExtraArgs:
         return [(jnp.where(learn, a, 0), jnp.where(learn, b, 0)) for a, b in update(s, y, Hy)]
 
     def step(updates, state, params, *, forget=False, asked=True, **unused):
-        (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
+        (g, unravel), (x, _) = raveled(updates), raveled(params)
         s, y = x - state.x, g - state.g
         learnt = jnp.where(forget, -1, state.pairs)
         good, first = asked & (learnt >= 0) & _good(s, y), learnt == 0
@@ -139,12 +139,12 @@ def scale_by_limited(memory: int) -> optax.GradientTransformationExtraArgs:
     """
 
     def init(params):
-        x, _ = ravel_pytree(params)
+        x, _ = raveled(params)
         pairs = jnp.zeros((memory, x.size), x.dtype)
         return LimitedState(pairs, pairs, jnp.zeros(memory, x.dtype), x, jnp.zeros_like(x), jnp.asarray(False))
 
     def update(updates, state, params, *, forget=False, asked=True, **unused):
-        (g, unravel), (x, _) = ravel_pytree(updates), ravel_pytree(params)
+        (g, unravel), (x, _) = raveled(updates), raveled(params)
         s, y = x - state.x, g - state.g
         good = asked & state.begun & _good(s, y)
         old = jnp.where(asked & forget, 0, state.rho)

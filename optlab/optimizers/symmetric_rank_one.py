@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 
 import optlab.lapack as lapack
 from optlab.optimizers.trust_region import Proposal, ball_minimizer, resized, trying
 from optlab.types import Array
+from optlab.vectors import raveled
 
 __all__ = ["sr1"]
 
@@ -66,13 +66,13 @@ def sr1(
 
     def propose(radius, memory, valid, value_fn, params, grad):
         del valid, value_fn, params
-        g, unravel = ravel_pytree(grad)
+        g, unravel = raveled(grad)
         w, V = lapack.eigh(memory.B)
         p, predicted = ball_minimizer(radius, w, g @ V)
         return Proposal(unravel(V @ p), predicted, jnp.zeros((), jnp.int32), memory)
 
     def learn(memory, step, change, verdict):
-        (s, _), (y, _) = ravel_pytree(step), ravel_pytree(change)
+        (s, _), (y, _) = raveled(step), raveled(change)
         scale = jnp.where(jnp.abs(s @ y) > 0, (y @ y) / jnp.abs(s @ y), 1)
         B = sr1_update(jnp.where(memory.begun, memory.B, scale * memory.B), s, y)
         usable = jnp.all(jnp.isfinite(B)) & (verdict.ratio > -FAR)

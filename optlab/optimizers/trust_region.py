@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from optlab.optimizers.counts import Counts, Evaluated, Progress, zero
 from optlab.optimizers.descent import dot, select
 from optlab.optimizers.hessian import Spectrum, products, real_type, require, spectrum
 from optlab.optimizers.linear_cg import CURVED, OUTSIDE, conjugate_gradients
 from optlab.types import Array, PyTree
+from optlab.vectors import raveled
 
 __all__ = ["TrustState", "cubic_newton", "steihaug", "trust_region"]
 
@@ -143,7 +143,7 @@ def _spectral(solve: Callable[[Array, Array, Array], tuple[Array, Array]]) -> Ca
     """A proposal by `solve(size, w, g) -> p, predicted`, which sees the model in the eigenvectors' coordinates."""
 
     def propose(size, memory, valid, value_fn, params, grad):
-        g, unravel = ravel_pytree(grad)
+        g, unravel = raveled(grad)
         w, V = memory = lax.cond(valid, lambda: memory, lambda: spectrum(value_fn, params))
         p, predicted = solve(size, w, g @ V)
         return Proposal(unravel(V @ p), predicted, jnp.where(valid, 0, g.size), memory)
