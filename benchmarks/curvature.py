@@ -62,9 +62,8 @@ def rows(lines: Iterable[str]) -> Iterable[Row]:
         for name, theirs in solvers.items():
             both = [(ours[case], row) for case, row in theirs.items() if row["solved"] and ours[case]["solved"]]
             missed = [case for case, row in theirs.items() if row["solved"] and not ours[case]["solved"]]
-            ratios = {what: _mean_ratio(both, what) for what in ("evaluations", "compile", "run")}
-            if name in CALLED_BACK:
-                del ratios["compile"]
+            compared = ("evaluations", "run") if name in CALLED_BACK else ("evaluations", "compile", "run")
+            ratios = {what: _mean_ratio(both, what) for what in compared}
             text = f"solved {_solved(theirs)} of {len(theirs)}; ours by its: " + ", ".join(
                 f"{what} {ratio:.2f}" for what, ratio in ratios.items()
             )

@@ -58,27 +58,29 @@ def minimize(
     """
     if isinstance(max_steps, int) and max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
-    problem = Problem(
-        init=lambda key: x0,
-        batch=full_batch,
-        loss=lambda x, data: fun(x, *data),
-        measure=lambda x, data: {},
-        residual=None if residual is None else lambda x, data: residual(x, *data),
-        data=args,
-    )
+    residuals = None if residual is None else lambda x, data: residual(x, *data)
     key = jax.random.key(0)  # nothing is random here
 
     def unfinished(carry):
         state, iterations = carry
         return (state.status == Status.running) & (iterations < max_steps)
 
-    def body(carry):
-        state, iterations = carry
-        new = advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
-        return new, iterations + _ended(state, new)
-
     def minimized(x0):
-        begun = start(problem._replace(init=lambda key: x0), optimizer, (key, key), gtol=gtol)
+        problem = Problem(
+            init=lambda key: x0,
+            batch=full_batch,
+            loss=lambda x, data: fun(x, *data),
+            measure=lambda x, data: {},
+            residual=residuals,
+            data=args,
+        )
+
+        def body(carry):
+            state, iterations = carry
+            new = advance(problem, optimizer, key, state, gtol=gtol, patience=PATIENCE)
+            return new, iterations + _ended(state, new)
+
+        begun = start(problem, optimizer, (key, key), gtol=gtol)
         state, iterations = lax.while_loop(unfinished, body, (begun, jnp.zeros((), jnp.int32)))
         status = jnp.where(state.status == Status.running, Status.max_steps, state.status).astype(jnp.int32)
         if nodes(state.opt_state, SearchState):  # the search whose trial has converged is an iteration too

@@ -15,6 +15,11 @@ def test_options_that_a_compiler_does_not_know_are_left_out():
     assert one_function.compile_with(lambda: program.lower(1.0), {"xla_no_such_option": True})(1.0) == 2.0
 
 
+def in_parts(body, x):
+    """A loop of three turns."""
+    return jax.lax.fori_loop(0, 3, lambda _, x: body(x), x)
+
+
 def compiled(body):
     """The program of six lanes that go through a loop of some turns, as a sweep would have it."""
 
@@ -30,7 +35,7 @@ def compiled(body):
 
     given = jnp.asarray(3), jnp.arange(6), jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)))
     program = one_function.compile_with(lambda: jax.jit(together).lower(*given), SIDE_BY_SIDE)
-    expected = jax.vmap(lambda x: jax.lax.fori_loop(0, 3, lambda _, x: body(x), x))(given[2])
+    expected = jax.vmap(lambda x: in_parts(body, x))(given[2])
     # the same operations, which one compiler may contract to a fused multiplication and addition and another not
     np.testing.assert_allclose(program(*given), expected, rtol=1e-12)
     return program.as_text()
@@ -74,21 +79,15 @@ def test_a_loop_that_a_function_cannot_hold_is_compiled_in_parts(monkeypatch, bo
 
 def test_nothing_is_a_function_of_its_own_unless_asked():
     def lane(x):
-        halved = one_function.in_one_function(
-            lambda x: jax.lax.fori_loop(0, 3, lambda _, x: x / 2, x), x, known_later=0
-        )
+        halved = one_function.in_one_function(lambda x: in_parts(lambda x: x / 2, x), x, known_later=0)
         return one_function.apart(lambda x: 2 * x, halved)
 
     assert "inlineable" not in jax.jit(jax.vmap(lane)).lower(jnp.ones((4, 3))).as_text()
 
 
 def alone(body, x):
-    """A loop of some turns, as one function where that can be."""
-    return one_function.alone_in_one_function(lambda x: jax.lax.fori_loop(0, 3, lambda _, x: body(x), x), x)
-
-
-def alone_in_parts(body, x):
-    return jax.lax.fori_loop(0, 3, lambda _, x: body(x), x)
+    """The same, as one function where that can be."""
+    return one_function.alone_in_one_function(lambda x: in_parts(body, x), x)
 
 
 START = np.random.default_rng(0).normal(size=4)
@@ -98,7 +97,7 @@ START = np.random.default_rng(0).normal(size=4)
 def test_a_loop_of_a_run_alone_is_one_function_unless_its_tables_are_large(name):
     program = jax.jit(alone, static_argnums=0).lower(BODIES[name], START).compile()
     assert ('inlineable="false"' in program.as_text()) == (name != "a part of a table")
-    np.testing.assert_allclose(program(START), alone_in_parts(BODIES[name], START), rtol=1e-12)
+    np.testing.assert_allclose(program(START), in_parts(BODIES[name], START), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_a_loop_of_a_run_alone_is_one_function_unless_its_tables_are_large(name)
 def test_what_may_be_too_much_for_one_function_is_compiled_as_usual(body, start):
     program = jax.jit(alone, static_argnums=0).lower(body, start).compile()
     assert "inlineable" not in program.as_text()
-    np.testing.assert_array_equal(program(start), alone_in_parts(body, start))
+    np.testing.assert_array_equal(program(start), in_parts(body, start))
 
 
 def test_nor_is_it_one_on_other_devices_or_with_a_release_of_jax_that_has_not_been_tried(monkeypatch):
@@ -151,7 +150,7 @@ def test_a_batch_of_runs_alone_is_compiled_as_usual():
 
 
 def test_derivatives_pass_through_a_run_alone():
-    expected = jax.jvp(lambda x: alone_in_parts(lambda x: 0.5 * x * jnp.cos(x), x), (START,), (START,))
+    expected = jax.jvp(lambda x: in_parts(lambda x: 0.5 * x * jnp.cos(x), x), (START,), (START,))
     np.testing.assert_allclose(jax.jvp(halving, (START,), (START,)), expected, rtol=1e-12)
 
 
